@@ -1,0 +1,25 @@
+// What the kernel has cached, taken back. Implemented by fuse/ and by the tests' fakes.
+// Thread rules: calls may block behind a request in the same directory or file; so they are made by the notifier's
+// pool only, never by a thread that answers requests, and never with a Mutex held.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sboxfs/model/ids.hpp"
+
+namespace sboxfs {
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  /// The name's dentry, positive or negative, is looked up again at its next use.
+  virtual void expire_entry(Ino parent, const std::string& name) = 0;
+  /// The inode's attributes, and, when `length` >= 0, its pages in [offset, offset + length) (0: to the end).
+  /// Dirty mapped pages are written back first. For a directory: its listing.
+  virtual void inval_inode(Ino ino, std::int64_t offset, std::int64_t length) = 0;
+  /// Attributes only.
+  virtual void inval_attr(Ino ino) = 0;
+};
+
+}  // namespace sboxfs
