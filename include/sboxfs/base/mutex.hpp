@@ -32,6 +32,8 @@ class CAPABILITY("mutex") Mutex {
   Mutex& operator=(const Mutex&) = delete;
   void lock() ACQUIRE() { mutex_.lock(); }
   void unlock() RELEASE() { mutex_.unlock(); }
+  /// Tells the analysis what the caller knows: this thread holds the mutex (for lambdas, which it does not follow).
+  void assert_held() const SBOXFS_TSA(assert_capability(this)) {}
 
  private:
   friend class MutexLock;

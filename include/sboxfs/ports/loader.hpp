@@ -78,9 +78,26 @@ struct LoadedChanges {
   std::vector<Change> changes;  ///< (after, current], ordered, without a gap; empty when `base` is nothing
 };
 
+/// The sandbox's quota and what of it is used (linked inodes and their blocks; as of the last commit).
+struct Usage {
+  std::uint64_t quota_blocks = 0;  ///< 4 KiB blocks; 0: no quota
+  std::uint64_t quota_inodes = 0;  ///< 0: no quota
+  std::uint64_t used_blocks = 0;
+  std::uint64_t used_inodes = 0;
+};
+
+/// What a session must know before its first request.
+struct SandboxFacts {
+  Stamp stamp;
+  NameKey name_key{};
+  Usage usage;
+};
+
 class Loader {
  public:
   virtual ~Loader() = default;
+  /// Version, cookie key, quota and usage, from the sandbox's row.
+  virtual Result<SandboxFacts> facts() = 0;
   virtual Result<LoadedInode> inode(Ino ino) = 0;
   virtual Result<LoadedName> name(Ino parent, std::uint64_t cookie) = 0;
   /// Entries from cookie `from` on, at most about `limit` (never splitting equal cookies).

@@ -1,0 +1,65 @@
+// A session's in-memory state behind its one lock.
+//
+// Why one lock: operations are microseconds of memory work, the journal's order must be the order in which they
+// happened, and a cut must be consistent. Never held across I/O. Lock order: State::mu, then the content cache's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "sboxfs/base/mutex.hpp"
+#include "sboxfs/base/read_gate.hpp"
+#include "sboxfs/journal/journal.hpp"
+#include "sboxfs/journal/recent.hpp"
+#include "sboxfs/ports/loader.hpp"
+#include "sboxfs/tree/tree.hpp"
+
+namespace sboxfs {
+
+struct State {
+  explicit State(const SandboxFacts& facts)
+      : tree(facts.name_key), seen(facts.stamp), usage(facts.usage) {}
+
+  mutable Mutex mu;
+  Tree tree GUARDED_BY(mu);
+  Journal journal GUARDED_BY(mu);
+  Recent recent GUARDED_BY(mu);
+
+  /// The version and batch whose contents memory equals (journalled changes on top). Moved by own commits and by deltas.
+  Stamp seen GUARDED_BY(mu);
+  /// The batch in flight, if any: a change row with this id is our own.
+  BatchId flying GUARDED_BY(mu);
+
+  /// The session holds the lease and accepts changes. Set and cleared by lease/.
+  bool writable GUARDED_BY(mu) = false;
+  Epoch epoch GUARDED_BY(mu) = 0;
+  /// Unused inode numbers of this lease: [next_ino, end_ino).
+  Ino next_ino GUARDED_BY(mu) = 0;
+  Ino end_ino GUARDED_BY(mu) = 0;
+  /// Added to the local wall clock to get the database's.
+  std::int64_t clock_offset_ns GUARDED_BY(mu) = 0;
+
+  Usage usage GUARDED_BY(mu);
+
+  /// +1 whenever memory dropped something because of others: a reply computed under an older generation must not be
+  /// cached by the kernel. Written under mu, read anywhere.
+  std::atomic<std::uint64_t> generation{0};
+  /// The kernel may cache replies (the watcher is healthy). Written by coherence/.
+  std::atomic<bool> cacheable{false};
+  /// Sticky: the sandbox was destroyed; every request answers ESTALE.
+  std::atomic<bool> destroyed{false};
+  /// Neither Postgres nor Redis has confirmed the state for too long (-o strict answers EIO then).
+  std::atomic<bool> stale{false};
+  /// How often uncommitted changes were lost: handles that wrote before answer EIO on fsync and close.
+  std::atomic<std::uint64_t> losses{0};
+
+  /// Between computing a cacheable reply and sending it.
+  ReadGate replies;
+
+  /// Woken when a batch was settled or the journal was reset.
+  CondVar committed;
+  /// Woken when there is something to commit (or somebody waits for it).
+  CondVar work;
+};
+
+}  // namespace sboxfs
