@@ -1,0 +1,73 @@
+// The commit pipeline: cut, hash, upload blobs, commit, settle; while batch n commits, n+1 gathers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "sboxfs/base/clock.hpp"
+#include "sboxfs/content/cache.hpp"
+#include "sboxfs/journal/state.hpp"
+#include "sboxfs/ports/sink.hpp"
+
+namespace sboxfs {
+
+struct CommitterOptions {
+  std::uint64_t journal_bytes = 64ULL << 20;
+  std::uint64_t journal_ops = 100'000;
+  std::int64_t lease_ns = 10 * kSecondNs;
+  unsigned uploaders = 3;
+};
+
+/// What the committer tells the layers above. Called on the committer's thread, without a Mutex held; must not block
+/// on I/O.
+struct CommitEvents {
+  /// `change` is in the database (its stamp, epoch and delta), after version `previous`; the lease was renewed by it
+  /// at `sent_ns` (monotonic, before the commit was sent).
+  std::function<void(const Change& change, Version previous, std::int64_t sent_ns)> committed;
+  /// The batch was refused for good (CommitState::fenced or destroyed): it is lost. Everything accepted since the
+  /// last commit is in `lost` order: the refused batch, then the cut of what had gathered behind it.
+  std::function<void(CommitState why, const std::vector<InFlight>& lost)> lost;
+};
+
+/// One thread. Thread-safe.
+class Committer {
+ public:
+  Committer(State& state, Sink& sink, ContentCache& cache, const Clock& clock, CommitterOptions options,
+            CommitEvents events);
+  ~Committer();
+  void start();
+  /// Stops after everything accepted so far was committed, or, with `abandon`, as soon as the call under way ends.
+  void stop(bool abandon);
+
+  /// Waits until batch `number` is committed. Errors: EIO it was lost; EINTR interrupted; ETIMEDOUT after
+  /// `timeout_ns` (<= 0: never).
+  Status wait_committed(std::uint64_t number, std::int64_t timeout_ns = 0);
+  /// Everything accepted so far.
+  Status sync(std::int64_t timeout_ns = 0);
+  /// Back-pressure: returns when the journal is below its limits. Errors: EINTR; EIO the database is away for longer
+  /// than the I/O time-out.
+  Status wait_room();
+
+  /// How far Redis has acknowledged: rides in the next commit.
+  std::atomic<Version> published_version{0};
+
+ private:
+  void loop(std::stop_token stop);
+  bool commit_one(InFlight& flight, std::stop_token stop);
+  void prepare(Batch& batch, std::stop_token stop);
+  void settle(InFlight& flight, const CommitOutcome& outcome, Version previous, std::int64_t sent_ns);
+  void lose(InFlight flight, CommitState why);
+
+  State& state_;
+  Sink& sink_;
+  ContentCache& cache_;
+  const Clock& clock_;
+  const CommitterOptions options_;
+  const CommitEvents events_;
+  std::jthread thread_;
+  std::atomic<bool> abandon_{false};
+};
+
+}  // namespace sboxfs

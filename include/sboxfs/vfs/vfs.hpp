@@ -1,0 +1,186 @@
+// The file system's operations: POSIX semantics over tree, content and journal. No libfuse, no SQL.
+//
+// Shape of every operation: try under State::mu; what is missing in memory becomes a Need, is fetched without the
+// lock, and the operation is tried again from the start. Changing operations first get the lease and room in the
+// journal, and change tree and journal in one critical section (so a batch is a consistent prefix); under `sync` they
+// then wait for their batch.
+// Permissions: the kernel checks them (default_permissions); here is what the kernel can not know.
+// Errors of every function, besides its own: EIO (database away, changes lost), ESTALE (sandbox destroyed, or the
+// inode is gone), EINTR (interrupted), EROFS (changing operations on a read-only mount).
+// Thread rules: every function may be called from any thread, may block, and is called without a Mutex held.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sboxfs/coherence/fetcher.hpp"
+#include "sboxfs/journal/committer.hpp"
+#include "sboxfs/journal/state.hpp"
+#include "sboxfs/lease/access.hpp"
+
+namespace sboxfs {
+
+enum class Durability { async, cto, sync };
+
+struct VfsOptions {
+  Durability durability = Durability::async;
+  bool read_only = false;
+  bool noatime = false;
+  bool strict = false;
+  std::optional<uid_t> uid;  ///< -o uid=: every file is shown as this user's; new ones are stored as the mounting user's
+  std::optional<gid_t> gid;
+};
+
+/// Who asks.
+struct Caller {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  pid_t pid = 0;
+  mode_t umask = 0;
+};
+
+/// An inode as an answer. `generation` is State::generation at the time it was computed.
+struct Found {
+  Ino ino = 0;
+  Attr attr;
+  std::uint64_t generation = 0;
+};
+
+/// An open file. Owned by the caller between open()/create() and release(); used by several threads at once.
+struct Handle {
+  Ino ino = 0;
+  int flags = 0;                      ///< open(2)'s
+  std::uint64_t losses = 0;           ///< State::losses at the time of opening
+  std::atomic<bool> wrote{false};
+  std::atomic<std::uint64_t> read_ahead{0};  ///< end of the last sequential read
+};
+
+/// setattr's table: absent fields stay.
+struct AttrChange {
+  std::optional<mode_t> mode;
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  std::optional<std::uint64_t> size;
+  std::optional<std::int64_t> atime, mtime;  ///< ns
+  bool atime_now = false, mtime_now = false;
+  std::optional<std::int64_t> ctime;         ///< ns; only the kernel's write-back cache sends it
+  bool kill_suid = false;                    ///< FATTR_KILL_SUIDGID
+};
+
+struct Listed {
+  std::string name;
+  Ino ino = 0;
+  std::uint8_t type = 0;       ///< DT_*
+  std::uint64_t next = 0;      ///< the offset that continues behind this entry
+  bool more_of_same = false;   ///< the next entry has the same offset: both go out in one reply, or neither
+  Attr attr;                   ///< with `plus`; attr.mode 0: not at hand, send it without attributes
+};
+
+struct FsStats {
+  std::uint64_t blocks = 0, free_blocks = 0;  ///< of 4 KiB
+  std::uint64_t inodes = 0, free_inodes = 0;
+};
+
+/// Thread-safe.
+class Vfs {
+ public:
+  Vfs(State& state, Fetcher& fetcher, ContentCache& cache, Committer& committer, WriteAccess& access,
+      const Clock& clock, VfsOptions options);
+
+  // Names. Each success that returns Found adds one to the kernel's lookup count.
+  /// ENOENT, ENAMETOOLONG, ENOTDIR.
+  /// `absent`: set to State::generation when the answer is a certain ENOENT.
+  Result<Found> lookup(Ino parent, std::string_view name, std::uint64_t& absent);
+  void forget(Ino ino, std::uint64_t count);
+  /// EEXIST, ENAMETOOLONG, EDQUOT, ENOENT (the directory was removed).
+  Result<Found> mknod(const Caller& who, Ino parent, std::string_view name, mode_t mode, dev_t rdev);
+  Result<Found> mkdir(const Caller& who, Ino parent, std::string_view name, mode_t mode);
+  Result<Found> symlink(const Caller& who, Ino parent, std::string_view name, std::string_view target);
+  /// EMLINK, EPERM (a directory), EEXIST.
+  Result<Found> link(Ino ino, Ino parent, std::string_view name);
+  /// ENOENT, EISDIR; under sticky directories the kernel has checked.
+  Status unlink(Ino parent, std::string_view name);
+  /// ENOENT, ENOTDIR, ENOTEMPTY.
+  Status rmdir(Ino parent, std::string_view name);
+  /// renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE; EINVAL for others and for a move into its own subtree.
+  Status rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name, unsigned flags);
+  Result<std::string> readlink(Ino ino);
+
+  // Attributes. `handle` may be null.
+  Result<Found> getattr(Ino ino, const Handle* handle);
+  Result<Found> setattr(const Caller& who, Ino ino, const AttrChange& change, const Handle* handle);
+  Result<FsStats> statfs();
+
+  // Listing. Offsets: 0 the start, then whatever Listed::next says (persistent cookies).
+  /// Up to about `limit` entries behind `offset`; empty at the end. With `plus`, attributes. Lookup counts are the
+  /// caller's: remember() for each entry it really sent with attributes (not for "." and "..").
+  Result<std::vector<Listed>> readdir(Ino dir, std::uint64_t offset, std::size_t limit, bool plus);
+  void remember(Ino ino);
+
+  // Files.
+  /// ENXIO, EISDIR for writing a directory; O_TRUNC is done here. Under cto it refreshes first (coherence hooks in).
+  Result<std::unique_ptr<Handle>> open(Ino ino, int flags);
+  struct Created {
+    Found found;
+    std::unique_ptr<Handle> handle;
+  };
+  Result<Created> create(const Caller& who, Ino parent, std::string_view name, mode_t mode, int flags);
+  /// Up to `size` bytes from `offset`, as pieces to be sent in order (null: `zeros` zero bytes).
+  struct Piece {
+    Bytes bytes;
+    std::uint32_t from = 0;
+    std::uint32_t size = 0;
+  };
+  Result<std::vector<Piece>> read(Handle& handle, std::uint64_t offset, std::uint32_t size);
+  /// Writes all of `data` (at the end of the file with O_APPEND). EFBIG, EDQUOT. `kill_suid`: clear setuid/setgid.
+  /// `end_differs` is set when an append went elsewhere than the kernel thinks: its cache must be invalidated.
+  Result<std::size_t> write(Handle& handle, std::uint64_t offset, std::string_view data, bool kill_suid,
+                            bool& end_differs);
+  /// close(2)'s part: EIO when changes of this handle were lost; under cto waits for commit (and publish).
+  Status flush(Handle& handle);
+  void release(std::unique_ptr<Handle> handle);
+  /// fsync/fdatasync/fsyncdir: returns when everything accepted so far is committed. `handle` may be null.
+  Status fsync(const Handle* handle);
+  /// fallocate(2): 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else EOPNOTSUPP.
+  Status fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint64_t length);
+  /// SEEK_DATA, SEEK_HOLE at a 4 KiB grain; ENXIO.
+  Result<std::uint64_t> seek(Handle& handle, std::uint64_t offset, int whence);
+  /// copy_file_range(2): whole chunks are shared, edges copied. Returns how many bytes were copied.
+  Result<std::uint64_t> copy_range(Handle& from, std::uint64_t from_offset, Handle& to, std::uint64_t to_offset,
+                                   std::uint64_t length);
+
+  // Extended attributes (xattr(7)); names as they come (user., trusted., security., system.posix_acl_*).
+  /// ENODATA.
+  Result<std::string> getxattr(Ino ino, const std::string& name);
+  /// XATTR_CREATE: EEXIST; XATTR_REPLACE: ENODATA; ENOSPC/E2BIG/ERANGE by xattr(7)'s limits; EOPNOTSUPP.
+  Status setxattr(Ino ino, const std::string& name, std::string_view value, int flags);
+  Result<std::vector<std::string>> listxattr(Ino ino);
+  Status removexattr(Ino ino, const std::string& name);
+
+  const VfsOptions& options() const { return options_; }
+
+  /// Called before an open under cto, and by exec and locks (coherence/refresh); set once by session.
+  std::function<Status()> refresh;
+  /// Called after a commit under cto, to wait for its publication; set once by session.
+  std::function<void()> wait_published;
+
+ private:
+  friend class Operation;
+  State& state_;
+  Fetcher& fetcher_;
+  ContentCache& cache_;
+  Committer& committer_;
+  WriteAccess& access_;
+  const Clock& clock_;
+  const VfsOptions options_;
+};
+
+}  // namespace sboxfs

@@ -1,0 +1,112 @@
+// The loop every operation runs in, and the small steps they share.
+#pragma once
+
+#include <string_view>
+#include <utility>
+
+#include "sboxfs/base/blocking.hpp"
+#include "sboxfs/vfs/vfs.hpp"
+
+namespace sboxfs {
+
+/// Gives one operation its view of the session. Used on the stack of one thread.
+class Operation {
+ public:
+  explicit Operation(Vfs& vfs)
+      : state(vfs.state_), fetcher(vfs.fetcher_), cache(vfs.cache_), committer(vfs.committer_), access(vfs.access_),
+        clock(vfs.clock_), options(vfs.options_) {}
+
+  State& state;
+  Fetcher& fetcher;
+  ContentCache& cache;
+  Committer& committer;
+  WriteAccess& access;
+  const Clock& clock;
+  const VfsOptions& options;
+  /// Set by an attempt that found something missing; the attempt then returns missing().
+  Need need;
+
+  /// Runs `attempt` (under State::mu, returning a Result) until it needs nothing more. It must change nothing.
+  template <class Attempt>
+  auto reading(Attempt attempt) -> decltype(attempt()) {
+    for (;;) {
+      {
+        MutexLock lock(state.mu);
+        SBOXFS_TRY(usable());
+        need = {};
+        auto result = attempt();
+        if (need.nothing()) return result;
+      }
+      SBOXFS_TRY(fetcher.fetch(need));
+    }
+  }
+
+  /// The same for a changing operation: `attempt` runs with the lease held and room in the journal, and must find
+  /// everything it needs before its first change. Under `sync` returns after the commit.
+  template <class Attempt>
+  auto changing(Attempt attempt) -> decltype(attempt()) {
+    if (options.read_only) return fail(EROFS);
+    for (;;) {
+      SBOXFS_TRY(committer.wait_room());
+      bool writable = false;
+      {
+        MutexLock lock(state.mu);
+        SBOXFS_TRY(usable());
+        writable = state.writable;
+        if (writable) {
+          need = {};
+          out_of_inos_ = false;
+          auto result = attempt();
+          if (need.nothing() && !out_of_inos_) {
+            const std::uint64_t batch = state.journal.newest();
+            state.work.notify_one();
+            if (options.durability != Durability::sync || !result.ok()) return result;
+            lock.unlock();
+            SBOXFS_TRY(committer.wait_committed(batch));
+            return result;
+          }
+        }
+      }
+      if (!writable) {
+        SBOXFS_TRY(access.acquire());
+      } else if (out_of_inos_) {
+        SBOXFS_TRY(access.more_inos());
+      } else {
+        SBOXFS_TRY(fetcher.fetch(need));
+      }
+    }
+  }
+
+  // The rest runs under State::mu.
+
+  Status usable() const {
+    if (state.destroyed.load(std::memory_order_relaxed)) return fail(ESTALE);
+    if (options.strict && state.stale.load(std::memory_order_relaxed)) return fail(EIO);
+    return {};
+  }
+
+  /// What an attempt returns after it set `need`.
+  static Error missing() { return Error{EAGAIN, {}}; }
+
+  /// The inode with valid attributes; null with `need` set when it must be loaded first.
+  Inode* inode(Ino ino) REQUIRES(state.mu);
+  /// The name in a directory inode() returned; State::unknown with `need` set.
+  Tree::Name name(Inode& dir, std::string_view name, std::uint64_t cookie) REQUIRES(state.mu);
+  /// Makes sure that the inode's xattrs are loaded (or known to be none); false with `need` set.
+  bool xattrs(Inode& inode) REQUIRES(state.mu);
+
+  /// The database's time, for stamping files, in ns.
+  std::int64_t now() const REQUIRES(state.mu) { return clock.wall_ns() + state.clock_offset_ns; }
+  /// An answer about this inode, with -o uid=/gid= applied.
+  Found found(const Inode& inode) const REQUIRES(state.mu);
+  /// The next inode number; 0 when the lease's range is used up: the attempt returns missing() and is tried again.
+  Ino new_ino() REQUIRES(state.mu);
+
+ private:
+  bool out_of_inos_ = false;
+};
+
+/// ENAMETOOLONG above 255 bytes, EINVAL for "", ENOENT never.
+Status check_name(std::string_view name);
+
+}  // namespace sboxfs
