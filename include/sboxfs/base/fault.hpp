@@ -1,5 +1,6 @@
 // Named fault points: where a test can make the process die, stall or fail on purpose.
-// SBOXFS_FAULT="point=kill", "point=stall:500" (ms), "point=fail", each optionally "@N" (only the Nth pass); several by comma.
+// SBOXFS_FAULT="point=kill", "point=stall:500" (ms), "point=fail", each optionally "@N" (only the Nth pass); several by
+// comma.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,7 @@
 // The read-side section around "compute a reply that the kernel may cache, and send it".
 // The watcher applies a delta to memory, calls synchronize(), and only then notifies the kernel: no reply computed
-// from the old state can be sent after that. The idea is RCU's grace period (McKenney, "RCU Usage In the Linux Kernel").
+// from the old state can be sent after that. The idea is RCU's grace period (McKenney, "RCU Usage In the Linux
+// Kernel").
 #pragma once
 
 #include <atomic>

@@ -19,7 +19,7 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
@@ -68,10 +68,9 @@ inline Error fail(int code, std::string what) { return Error{code, std::move(wha
 }  // namespace sboxfs
 
 /// Leaves the calling function with the error of EXPR when it failed.
-#define SBOXFS_TRY(EXPR)                                  \
-  do {                                                    \
-    if (auto sboxfs_status_ = (EXPR); !sboxfs_status_.ok()) \
-      return ::sboxfs::Error(sboxfs_status_.error());     \
+#define SBOXFS_TRY(EXPR)                                                                                    \
+  do {                                                                                                      \
+    if (auto sboxfs_status_ = (EXPR); !sboxfs_status_.ok()) return ::sboxfs::Error(sboxfs_status_.error()); \
   } while (false)
 
 #define SBOXFS_CONCAT_INNER(a, b) a##b
@@ -79,7 +78,7 @@ inline Error fail(int code, std::string what) { return Error{code, std::move(wha
 
 /// `SBOXFS_ASSIGN(auto x, f());` declares x with f()'s value, or returns f()'s error.
 #define SBOXFS_ASSIGN(DECL, EXPR) SBOXFS_ASSIGN_INNER(SBOXFS_CONCAT(sboxfs_result_, __LINE__), DECL, EXPR)
-#define SBOXFS_ASSIGN_INNER(TMP, DECL, EXPR)                \
-  auto TMP = (EXPR);                                        \
-  if (!TMP.ok()) return ::sboxfs::Error(TMP.error());       \
+#define SBOXFS_ASSIGN_INNER(TMP, DECL, EXPR)          \
+  auto TMP = (EXPR);                                  \
+  if (!TMP.ok()) return ::sboxfs::Error(TMP.error()); \
   DECL = std::move(TMP).value()

@@ -12,13 +12,11 @@ inline void append(std::string& out, std::string_view piece) { out += piece; }
 inline void append(std::string& out, char piece) { out += piece; }
 // A template, or a string literal would rather become a bool than a string_view.
 template <class T>
-  requires std::is_same_v<T, bool>
-void append(std::string& out, T piece) {
-  out += piece ? "true" : "false";
-}
+requires std::is_same_v<T, bool>
+void append(std::string& out, T piece) { out += piece ? "true" : "false"; }
 template <class T>
-  requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>)
-void append(std::string& out, T piece) {
+requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>) void append(std::string& out,
+                                                                                                      T piece) {
   out += std::to_string(piece);
 }
 }  // namespace text_detail

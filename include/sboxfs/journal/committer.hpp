@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <thread>
+#include <vector>
 
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/content/cache.hpp"
@@ -55,9 +57,11 @@ class Committer {
 
  private:
   void loop(std::stop_token stop);
-  bool commit_one(InFlight& flight, std::stop_token stop);
-  void prepare(Batch& batch, std::stop_token stop);
-  void settle(InFlight& flight, const CommitOutcome& outcome, Version previous, std::int64_t sent_ns);
+  /// Waits for work; false when the thread shall end.
+  bool next(std::stop_token stop, InFlight& flight);
+  void commit(InFlight flight);
+  CommitOutcome attempt(InFlight& flight, const CommitTerms& terms);
+  void settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms, std::int64_t sent_ns);
   void lose(InFlight flight, CommitState why);
 
   State& state_;

@@ -42,6 +42,12 @@ struct InFlight {
   std::uint64_t ops = 0;
 };
 
+/// Bytes under their content key.
+struct CleanChunk {
+  Hash key;
+  Bytes bytes;
+};
+
 class Journal {
  public:
   std::uint64_t gathering() const { return gathering_; }
@@ -79,14 +85,20 @@ class Journal {
 
   /// Cuts everything gathered so far into a batch (not while one is in flight). Blob hashes are still empty.
   InFlight cut(Tree& tree);
-  /// The batch is committed as `version`: its marks become clean, new bases are recorded. The Bytes of chunks that
-  /// became clean are in batch.chunks, for the content cache. Returns the inodes that can be erased now.
-  void settle(Tree& tree, const InFlight& flight, Version version);
+  /// The batch is committed as `version`: its marks become clean, new bases are recorded, unlinked inodes nobody uses
+  /// any more are erased. Returns the contents of chunks that became clean, for the content cache.
+  std::vector<CleanChunk> settle(Tree& tree, const InFlight& flight, Version version);
   /// Everything is lost: forgets all marks' lists (the tree is dropped by the caller).
   void reset();
 
  private:
   bool list(std::uint64_t& dirty, Inode& owner);
+  void cut_inodes(Tree& tree, Batch& batch);
+  void cut_names(Tree& tree, Batch& batch);
+  void cut_chunks(Tree& tree, Batch& batch);
+  void cut_files(Tree& tree, Batch& batch);
+  void cut_xattrs(Tree& tree, Batch& batch);
+  void cut_lazily(Tree& tree, Batch& batch);
 
   std::uint64_t gathering_ = 1;
   std::uint64_t committed_ = 0;

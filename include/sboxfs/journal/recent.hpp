@@ -12,11 +12,15 @@ namespace sboxfs {
 class Recent {
  public:
   void add(Version version, const Delta& delta);
-  void clear() { changes_.clear(); }
+  void clear();
   /// Whether all of (after, upto] is known here.
   bool knows(Version after, Version upto) const;
-  /// Whether a version > after changed a name in `parent`.
-  bool changed_dir(Version after, Ino parent) const;
+  /// The deltas of versions > after, oldest first.
+  template <class Visit>
+  void each_after(Version after, Visit visit) const {
+    for (const Item& item : changes_)
+      if (item.version > after) visit(item.delta);
+  }
   /// Whether a version > after changed the inode in any way.
   bool changed_inode(Version after, Ino ino) const;
 

@@ -17,15 +17,15 @@
 namespace sboxfs {
 
 struct State {
-  explicit State(const SandboxFacts& facts)
-      : tree(facts.name_key), seen(facts.stamp), usage(facts.usage) {}
+  explicit State(const SandboxFacts& facts) : tree(facts.name_key), seen(facts.stamp), usage(facts.usage) {}
 
   mutable Mutex mu;
   Tree tree GUARDED_BY(mu);
   Journal journal GUARDED_BY(mu);
   Recent recent GUARDED_BY(mu);
 
-  /// The version and batch whose contents memory equals (journalled changes on top). Moved by own commits and by deltas.
+  /// The version and batch whose contents memory equals (journalled changes on top). Moved by own commits and by
+  /// deltas.
   Stamp seen GUARDED_BY(mu);
   /// The batch in flight, if any: a change row with this id is our own.
   BatchId flying GUARDED_BY(mu);

@@ -62,21 +62,21 @@ struct DirentKey {
 
 struct Batch {
   BatchId id;
-  std::vector<InodeRecord> inodes;    ///< inserted or replaced whole
-  std::vector<DirentKey> unlinked;    ///< names that go
-  std::vector<Dirent> dirents;        ///< names that appear or change their target
-  std::vector<ChunkCut> cuts;         ///< applied before `chunks` and `patches`
+  std::vector<InodeRecord> inodes;  ///< inserted or replaced whole
+  std::vector<DirentKey> unlinked;  ///< names that go
+  std::vector<Dirent> dirents;      ///< names that appear or change their target
+  std::vector<ChunkCut> cuts;       ///< applied before `chunks` and `patches`
   std::vector<ChunkPut> chunks;
   std::vector<PatchPut> patches;
   std::vector<RangesPut> ranges;
   std::vector<XattrPut> xattrs;
-  std::vector<Ino> orphans;           ///< nlink became 0, this session still has them open: an orphan row and a pin
-  std::vector<Ino> gone;              ///< nlink became 0 and not open here: deleted at once if no other session lives,
-                                      ///< else an orphan row
-  std::vector<Ino> unpinned;          ///< orphans this session has closed: its pin goes
-  std::int64_t used_blocks = 0;       ///< change of the sandbox's used 4 KiB blocks
-  std::int64_t used_inodes = 0;       ///< change of its number of inodes
-  std::uint64_t reserve_inos = 0;     ///< so many inode numbers more for this session, in the same transaction
+  std::vector<Ino> orphans;        ///< nlink became 0, this session still has them open: an orphan row and a pin
+  std::vector<Ino> gone;           ///< nlink became 0 and not open here: deleted at once if no other session lives,
+                                   ///< else an orphan row
+  std::vector<Ino> unpinned;       ///< orphans this session has closed: its pin goes
+  std::int64_t used_blocks = 0;    ///< change of the sandbox's used 4 KiB blocks
+  std::int64_t used_inodes = 0;    ///< change of its number of inodes
+  std::uint64_t reserve_inos = 0;  ///< so many inode numbers more for this session, in the same transaction
   Delta delta;
 };
 

@@ -20,9 +20,9 @@ struct NameChange {
 
 /// Bits of InodeChange::what.
 constexpr std::uint8_t kChangedAttr = 1;
-constexpr std::uint8_t kChangedData = 2;   ///< in `data`
+constexpr std::uint8_t kChangedData = 2;  ///< in `data`
 constexpr std::uint8_t kChangedXattr = 4;
-constexpr std::uint8_t kChangedGone = 8;   ///< nlink became 0
+constexpr std::uint8_t kChangedGone = 8;  ///< nlink became 0
 
 struct InodeChange {
   Ino ino = 0;

@@ -13,8 +13,8 @@ namespace sboxfs {
 
 struct LeaseGrant {
   Epoch epoch = 0;
-  Stamp stamp;                     ///< the sandbox's version: adopt it before the first change
-  std::uint64_t inos_from = 0;     ///< inode numbers [inos_from, inos_from + inos_count) are this session's
+  Stamp stamp;                  ///< the sandbox's version: adopt it before the first change
+  std::uint64_t inos_from = 0;  ///< inode numbers [inos_from, inos_from + inos_count) are this session's
   std::uint64_t inos_count = 0;
   std::int64_t database_wall_ns = 0;  ///< the database's clock_timestamp()
   Version published_version = 0;
@@ -28,7 +28,7 @@ struct LeaseState {
   Stamp stamp;
   Version published_version = 0;
   bool destroyed = false;
-  std::int64_t left_ns = 0;         ///< until it expires, by the database's clock
+  std::int64_t left_ns = 0;  ///< until it expires, by the database's clock
   std::int64_t database_wall_ns = 0;
 };
 
@@ -53,7 +53,8 @@ class LeaseStore {
 
   /// Writes the session's row (host, mount point), alive for `alive_ns`, under FOR SHARE on the sandbox's row.
   /// Returns the sandbox's stamp at that moment: the session's first `seen`.
-  virtual Result<Stamp> open_session(const std::string& host, const std::string& mount_point, std::int64_t alive_ns) = 0;
+  virtual Result<Stamp> open_session(const std::string& host, const std::string& mount_point,
+                                     std::int64_t alive_ns) = 0;
   /// Heartbeat: what the session has seen, and the orphans it holds open (pins are written before `seen`).
   /// ESTALE: the session was declared dead (its row is gone).
   virtual Status keep_session(Version seen, std::span<const Ino> pins, std::int64_t alive_ns) = 0;

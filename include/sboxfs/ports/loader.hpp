@@ -49,8 +49,8 @@ struct LoadedTree {
 
 struct LoadedChunks {
   Stamp stamp;
-  std::vector<Chunk> chunks;   ///< existing ones in the asked range, ordered by idx, with their patches
-  std::vector<Range> ranges;   ///< all of the inode's allocated-unwritten ranges
+  std::vector<Chunk> chunks;  ///< existing ones in the asked range, ordered by idx, with their patches
+  std::vector<Range> ranges;  ///< all of the inode's allocated-unwritten ranges
 };
 
 struct LoadedXattrs {
@@ -71,7 +71,7 @@ struct LoadedContents {
 };
 
 struct LoadedChanges {
-  Stamp current;                ///< the sandbox's stamp now
+  Stamp current;  ///< the sandbox's stamp now
   Epoch epoch = 0;
   bool destroyed = false;
   std::optional<BatchId> base;  ///< the batch in the change row of `after`; nothing: that row is gone

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -29,6 +28,11 @@ class Tree {
   Inode* find_loaded(Ino ino);
   /// The record, made empty (attr_valid false) when it was not there.
   Inode& obtain(Ino ino);
+  /// The record without marking it used, or null.
+  Inode* peek(Ino ino);
+  /// A file's contents part and an inode's xattrs part, made empty when not there yet.
+  static FileNode& file(Inode& inode);
+  static XattrNode& xattrs(Inode& inode);
   /// Forgets a record (its parts must be clean and it must not be open); the kernel's lookup count is kept aside.
   void erase(Ino ino);
 
@@ -43,6 +47,10 @@ class Tree {
   DirItem& set_name(Inode& dir, std::uint64_t cookie, std::string_view name, Ino ino, std::uint8_t type);
   /// Turns the item into a tombstone. The caller marks it dirty.
   void remove_name(Inode& dir, DirItem& item);
+  /// The item (or tombstone) with this name, or null; looks nowhere else.
+  static DirItem* item(Inode& dir, std::uint64_t cookie, std::string_view name);
+  /// Erases a tombstone that is clean.
+  void erase_tombstone(Inode& dir, std::uint64_t cookie, std::string_view name);
 
   /// The kernel's lookup count, also of inodes that are not in memory.
   void remember(Ino ino, std::uint64_t count);
@@ -60,6 +68,9 @@ class Tree {
   /// Drops exactly what a foreign delta names (coherence: memory first, kernel second). Parts that are dirty stay.
   /// Returns the open inodes it removed (kChangedGone): they must be pinned before `seen` is stored.
   std::vector<Ino> drop(const Delta& delta);
+  /// One name of it, and one inode's attributes.
+  void drop_name(const NameChange& change);
+  void drop_attr(Ino ino);
   /// Drops everything, dirty parts too; open and kernel-known inodes stay as unloaded records with their counts.
   void drop_all();
 
@@ -73,8 +84,9 @@ class Tree {
   std::unordered_map<Ino, Inode>& inodes() { return inodes_; }
 
  private:
-  void drop_name(const NameChange& change);
-  bool droppable(const Inode& inode) const;
+  void drop_listing(Inode& inode);
+  void add_item(Inode& dir, const Dirent& dirent);
+  void erase_clean(Inode& dir, std::uint64_t from, std::uint64_t to);
 
   NameKey key_;
   std::unordered_map<Ino, Inode> inodes_;

@@ -1,0 +1,137 @@
+#include "sboxfs/coherence/adopt.hpp"
+
+#include <chrono>
+
+#include "sboxfs/base/blocking.hpp"
+#include "sboxfs/base/fault.hpp"
+#include "sboxfs/base/log.hpp"
+
+namespace sboxfs {
+namespace {
+
+void append(Delta& all, const Delta& more) {
+  all.names.insert(all.names.end(), more.names.begin(), more.names.end());
+  all.inodes.insert(all.inodes.end(), more.inodes.begin(), more.inodes.end());
+}
+
+}  // namespace
+
+Status Adoption::adopt(Version upto) {
+  {
+    MutexLock lock(state_.mu);
+    if (state_.seen.version >= upto) return {};
+  }
+  return run(upto, false);
+}
+
+Status Adoption::check() { return run(0, true); }
+
+Status Adoption::run(Version upto, bool always) {
+  BlockingSection waiting;
+  {
+    MutexLock lock(turn_mutex_);
+    while (busy_) {
+      if (BlockingSection::interrupted()) return fail(EINTR);
+      turn_.wait_for(lock, std::chrono::milliseconds(50));
+    }
+    busy_ = true;
+  }
+  Status status;
+  for (;;) {
+    const Result<Step> outcome = step(upto, always);
+    if (!outcome.ok()) {
+      status = outcome.error();
+      break;
+    }
+    if (*outcome == Step::done) break;
+    if (*outcome == Step::reload) {
+      status = reload();
+      if (status.code() != EAGAIN) break;
+      status = {};
+      wait_for_committer();
+    }
+    if (BlockingSection::interrupted()) {
+      status = fail(EINTR);
+      break;
+    }
+  }
+  MutexLock lock(turn_mutex_);
+  busy_ = false;
+  turn_.notify_all();
+  return status;
+}
+
+Result<Adoption::Step> Adoption::step(Version upto, bool& always) {
+  Stamp from;
+  {
+    MutexLock lock(state_.mu);
+    if (state_.destroyed) return fail(ESTALE);
+    if (!always && state_.seen.version >= upto) return Step::done;
+    from = state_.seen;
+  }
+  SBOXFS_ASSIGN(const LoadedChanges loaded, loader_.changes(from.version));
+  if (loaded.destroyed) {
+    state_.destroyed = true;
+    if (events_.destroyed) events_.destroyed();
+    return fail(ESTALE, "the sandbox was destroyed");
+  }
+  Delta dropped;
+  std::vector<Ino> orphaned;
+  const Step next = apply(from, loaded, dropped, orphaned);
+  if (!orphaned.empty() && events_.orphaned) events_.orphaned(orphaned);
+  if (!dropped.empty() && events_.dropped) events_.dropped(dropped);
+  if (next == Step::again) wait_for_committer();
+  if (next == Step::done) always = false;
+  return next;
+}
+
+Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, Delta& dropped,
+                               std::vector<Ino>& orphaned) {
+  MutexLock lock(state_.mu);
+  if (state_.seen != from) return Step::again;  // our own commit was settled meanwhile
+  const bool own_next = !loaded.changes.empty() && loaded.changes.front().stamp.batch == state_.flying;
+  if (own_next) return Step::again;
+  // Somebody else changed the tree under accepted changes of ours: the committer finds out that it is fenced.
+  const bool same_history = loaded.base && *loaded.base == from.batch;
+  const bool behind = !same_history || !loaded.changes.empty();
+  if (behind && (state_.journal.in_flight() || !state_.journal.empty())) return Step::again;
+  if (!same_history) return Step::reload;
+  if (fault::point("adopt.skip_delta")) {
+    if (!loaded.changes.empty()) state_.seen = loaded.changes.back().stamp;
+    return Step::done;
+  }
+  for (const Change& change : loaded.changes) {
+    const std::vector<Ino> open = state_.tree.drop(change.delta);
+    orphaned.insert(orphaned.end(), open.begin(), open.end());
+    state_.recent.add(change.stamp.version, change.delta);
+    state_.seen = change.stamp;
+    append(dropped, change.delta);
+  }
+  if (!loaded.changes.empty()) ++state_.generation;
+  return Step::done;
+}
+
+Status Adoption::reload() {
+  SBOXFS_ASSIGN(const SandboxFacts facts, loader_.facts());
+  {
+    MutexLock lock(state_.mu);
+    if (state_.journal.in_flight() || !state_.journal.empty()) return fail(EAGAIN, "changes are being committed");
+    log::warn("reload: from version ", state_.seen.version, " to ", facts.stamp.version);
+    state_.tree.drop_all();
+    state_.recent.clear();
+    state_.seen = facts.stamp;
+    state_.usage = facts.usage;
+    ++state_.generation;
+  }
+  if (events_.dropped_all) events_.dropped_all();
+  return {};
+}
+
+void Adoption::wait_for_committer() {
+  MutexLock lock(state_.mu);
+  if (!state_.journal.in_flight() && state_.journal.empty()) return;
+  state_.work.notify_one();
+  state_.committed.wait_for(lock, std::chrono::milliseconds(20));
+}
+
+}  // namespace sboxfs

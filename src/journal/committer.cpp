@@ -1,0 +1,191 @@
+#include "sboxfs/journal/committer.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "sboxfs/base/blocking.hpp"
+#include "sboxfs/base/fault.hpp"
+#include "sboxfs/base/log.hpp"
+#include "upload.hpp"
+
+namespace sboxfs {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstRetry{20};
+constexpr milliseconds kLastRetry{1000};
+
+bool has_rows(const Batch& batch) {
+  return !batch.inodes.empty() || !batch.unlinked.empty() || !batch.dirents.empty() || !batch.cuts.empty() ||
+         !batch.chunks.empty() || !batch.patches.empty() || !batch.ranges.empty() || !batch.xattrs.empty() ||
+         !batch.orphans.empty() || !batch.gone.empty() || !batch.unpinned.empty();
+}
+
+}  // namespace
+
+Committer::Committer(State& state, Sink& sink, ContentCache& cache, const Clock& clock, CommitterOptions options,
+                     CommitEvents events)
+    : state_(state), sink_(sink), cache_(cache), clock_(clock), options_(options), events_(std::move(events)) {}
+
+Committer::~Committer() { stop(true); }
+
+void Committer::start() {
+  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+}
+
+void Committer::stop(bool abandon) {
+  if (!thread_.joinable()) return;
+  abandon_ = abandon;
+  thread_.request_stop();
+  {
+    // The lock orders the request before the committer's next look at its token.
+    MutexLock lock(state_.mu);
+    state_.work.notify_all();
+    state_.committed.notify_all();
+  }
+  thread_.join();
+}
+
+void Committer::loop(std::stop_token stop) {
+  InFlight flight;
+  while (next(stop, flight)) commit(std::move(flight));
+}
+
+bool Committer::next(std::stop_token stop, InFlight& flight) {
+  MutexLock lock(state_.mu);
+  for (;;) {
+    while (state_.journal.empty() && !stop.stop_requested()) state_.work.wait(lock);
+    if (state_.journal.empty() || abandon_) return false;
+    flight = state_.journal.cut(state_.tree);
+    if (has_rows(flight.batch)) {
+      state_.flying = flight.batch.id;
+      return true;
+    }
+    // All of it cancelled out: settled without a transaction.
+    state_.journal.settle(state_.tree, flight, state_.seen.version);
+    state_.committed.notify_all();
+  }
+}
+
+void Committer::commit(InFlight flight) {
+  hash_chunks(flight.batch, options_.uploaders);
+  milliseconds pause = kFirstRetry;
+  bool in_doubt = false;
+  while (!abandon_) {
+    CommitTerms terms;
+    {
+      MutexLock lock(state_.mu);
+      terms = {state_.epoch, state_.seen, published_version.load(), options_.lease_ns};
+    }
+    const std::int64_t sent_ns = clock_.monotonic_ns();
+    const CommitOutcome outcome = in_doubt ? sink_.look_up(flight.batch.id, terms) : attempt(flight, terms);
+    switch (outcome.state) {
+      case CommitState::committed: settle(flight, outcome, terms, sent_ns); return;
+      case CommitState::fenced:
+      case CommitState::destroyed: lose(std::move(flight), outcome.state); return;
+      case CommitState::in_doubt: in_doubt = true; break;
+      case CommitState::not_applied: in_doubt = false; break;
+    }
+    if (pause == kFirstRetry) log::warn("commit_retry: ", outcome.error.what);
+    MutexLock lock(state_.mu);
+    if (!abandon_) state_.committed.wait_for(lock, pause);
+    pause = std::min(pause * 2, kLastRetry);
+  }
+}
+
+CommitOutcome Committer::attempt(InFlight& flight, const CommitTerms& terms) {
+  if (const Status uploaded = upload_blobs(flight.batch, sink_, options_.uploaders); !uploaded.ok())
+    return {CommitState::not_applied, {}, 0, 0, uploaded.error()};
+  fault::point("commit.before");
+  CommitOutcome outcome = sink_.commit(flight.batch, terms);
+  fault::point("commit.after");
+  return outcome;
+}
+
+void Committer::settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms,
+                       std::int64_t sent_ns) {
+  std::vector<CleanChunk> clean;
+  Change change{outcome.stamp, terms.epoch, {}, flight.batch.delta};
+  {
+    MutexLock lock(state_.mu);
+    clean = state_.journal.settle(state_.tree, flight, outcome.stamp.version);
+    // Chunks that became clean are read through the cache from now on: it must have them before the lock is let go.
+    for (CleanChunk& chunk : clean) cache_.put(chunk.key, std::move(chunk.bytes));
+    state_.seen = outcome.stamp;
+    state_.recent.add(outcome.stamp.version, change.delta);
+    state_.flying = {};
+    state_.committed.notify_all();
+  }
+  if (events_.committed) events_.committed(change, terms.base.version, sent_ns);
+}
+
+void Committer::lose(InFlight flight, CommitState why) {
+  std::vector<InFlight> lost;
+  {
+    MutexLock lock(state_.mu);
+    lost.push_back(std::move(flight));
+    if (!state_.journal.empty()) lost.push_back(state_.journal.cut(state_.tree));
+    state_.journal.reset();
+    state_.tree.drop_all();
+    state_.recent.clear();
+    state_.flying = {};
+    state_.writable = false;
+    ++state_.generation;
+    ++state_.losses;
+    if (why == CommitState::destroyed) state_.destroyed = true;
+    state_.committed.notify_all();
+  }
+  log::error("changes_lost: ", why == CommitState::destroyed ? "the sandbox was destroyed" : "the lease was lost");
+  if (events_.lost) events_.lost(why, lost);
+}
+
+Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) {
+  {
+    MutexLock lock(state_.mu);
+    if (state_.journal.committed() >= number) return {};
+  }
+  BlockingSection waiting;
+  const std::int64_t start = clock_.monotonic_ns();
+  const std::uint64_t losses = state_.losses;
+  MutexLock lock(state_.mu);
+  state_.work.notify_one();
+  for (;;) {
+    if (state_.losses != losses) return fail(EIO, "the changes were lost with the lease");
+    if (state_.journal.committed() >= number) return {};
+    if (BlockingSection::interrupted()) return fail(EINTR);
+    if (timeout_ns > 0 && clock_.monotonic_ns() - start > timeout_ns)
+      return fail(ETIMEDOUT, "the database did not commit in time");
+    state_.committed.wait_for(lock, milliseconds(50));
+  }
+}
+
+Status Committer::sync(std::int64_t timeout_ns) {
+  std::uint64_t number = 0;
+  {
+    MutexLock lock(state_.mu);
+    number = state_.journal.newest();
+  }
+  return wait_committed(number, timeout_ns);
+}
+
+Status Committer::wait_room() {
+  const auto full = [this]() {
+    state_.mu.assert_held();
+    return state_.journal.bytes() > options_.journal_bytes || state_.journal.ops() > options_.journal_ops;
+  };
+  {
+    MutexLock lock(state_.mu);
+    if (!full()) return {};
+  }
+  BlockingSection waiting;
+  MutexLock lock(state_.mu);
+  state_.work.notify_one();
+  while (full()) {
+    if (BlockingSection::interrupted()) return fail(EINTR);
+    state_.committed.wait_for(lock, milliseconds(50));
+  }
+  return {};
+}
+
+}  // namespace sboxfs
