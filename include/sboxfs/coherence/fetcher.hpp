@@ -2,8 +2,10 @@
 // bring an older state back.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <set>
 #include <vector>
 
@@ -72,6 +74,9 @@ class Fetcher {
   Status load_inode(Ino ino);
   Status load_name(const Need& need);
   Status load_listing(Ino dir, std::uint64_t from);
+  Status load_directories(const std::vector<Ino>& dirs);
+  std::vector<Ino> directories_ahead(Ino dir);
+  void install_listing(const LoadedDir& page, std::uint64_t from, Version at) REQUIRES(state_.mu);
   Status load_chunks(const Need& need);
   Status load_contents(const Need& need);
   Status load_small_files(const std::vector<Ino>& files, std::uint64_t budget);
@@ -92,6 +97,10 @@ class Fetcher {
   Mutex loading_mutex_;
   CondVar loaded_;
   std::set<Key> loading_ GUARDED_BY(loading_mutex_);
+  /// Directories that listings brought up and nobody has listed yet, and how long the walk over them goes on.
+  std::deque<Ino> unlisted_ GUARDED_BY(state_.mu);
+  std::uint32_t walk_ GUARDED_BY(state_.mu) = 0;
+  std::chrono::steady_clock::time_point last_listing_ GUARDED_BY(state_.mu);
 };
 
 }  // namespace sboxfs
