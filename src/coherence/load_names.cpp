@@ -63,12 +63,13 @@ std::vector<Ino> Fetcher::directories_ahead(Ino dir) {
   walk_ = now - last_listing_ < kWalkPause ? std::min<std::uint32_t>(walk_ + 1, kLongestWalk) : 0;
   last_listing_ = now;
   std::vector<Ino> dirs{dir};
+  std::unordered_set<Ino> taken{dir};
   const std::size_t most = std::size_t{1} << walk_;
   const auto take = [&](Ino ino) {
     state_.mu.assert_held();
     const Inode* inode = state_.tree.peek(ino);
     const bool unknown = inode != nullptr && inode->dir && inode->dir->loaded.empty() && inode->pins == 0;
-    if (unknown && ino != dir) dirs.push_back(ino);
+    if (unknown && taken.insert(ino).second) dirs.push_back(ino);
   };
   // A walk goes on with the directory's siblings, then with what was found longest ago.
   const Inode* inode = state_.tree.peek(dir);
@@ -83,8 +84,6 @@ std::vector<Ino> Fetcher::directories_ahead(Ino dir) {
     take(unlisted_.front());
     unlisted_.pop_front();
   }
-  std::sort(dirs.begin() + 1, dirs.end());
-  dirs.erase(std::unique(dirs.begin() + 1, dirs.end()), dirs.end());
   return dirs;
 }
 
