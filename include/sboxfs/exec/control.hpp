@@ -1,0 +1,62 @@
+// The control socket of a mount: one JSON object a line, one answer a line.
+//
+// Requests, `{"do": WORD}`: sync, refresh, status, stop, hold (the mount stays until this connection closes), release
+// (with "keep_seconds": hold no longer; the mount stays that long; "going" says whether it goes now), wait (answered
+// when the session has ended, with how).
+// Answers: `{"ok": true, "warning": TEXT?, "status": {...}?, "going": BOOL?}` or `{"ok": false, "errno": N, "message":
+// TEXT}`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "sboxfs/base/fd.hpp"
+#include "sboxfs/base/result.hpp"
+
+namespace sboxfs {
+
+/// What the mount's process does when asked. Called from the server's threads.
+struct ControlHandlers {
+  std::function<Status(std::string* warning)> sync;
+  std::function<Status()> refresh;
+  std::function<std::string()> status;  ///< a JSON object
+  std::function<void()> stop;
+  /// For a mount that goes by itself when nobody holds it: unmounts unless it is busy, returns whether it did.
+  /// Empty: it stays until somebody unmounts it.
+  std::function<bool()> detach_unused;
+};
+
+/// Serves one socket, a thread per connection. Thread-safe.
+class ControlServer {
+ public:
+  /// Binds (an old socket of that name is replaced) and starts to serve. bind's errno.
+  static Result<std::unique_ptr<ControlServer>> start(const std::string& path, ControlHandlers handlers);
+  virtual ~ControlServer() = default;
+  /// Unmounts a mount that goes by itself, if nobody holds it and its time is over. To be called now and then.
+  virtual void go_if_unused() = 0;
+  /// The session ended so: answers those who wait, refuses everything else from now on.
+  virtual void session_ended(const Status& how) = 0;
+};
+
+/// The client's side. Not shared between threads.
+class ControlClient {
+ public:
+  /// ECONNREFUSED or ENOENT when no process serves the socket.
+  static Result<ControlClient> connect(const std::string& path);
+  /// Sends a request and waits for its answer (no time-out: a commit takes what it takes). The mount's error, or
+  /// ECONNRESET when its process ended before it answered. `warning` may be null.
+  Status request(const std::string& word, std::string* warning = nullptr);
+  /// Holds no longer; see the request. Returns whether the mount goes now.
+  Result<bool> release(double keep_seconds);
+  /// The status object as JSON text.
+  Result<std::string> status();
+
+ private:
+  explicit ControlClient(UniqueFd fd) : fd_(std::move(fd)) {}
+  Result<std::string> exchange(const std::string& line);
+  UniqueFd fd_;
+  std::string buffer_;
+};
+
+}  // namespace sboxfs

@@ -1,0 +1,188 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+#include "line_socket.hpp"
+#include "sboxfs/base/clock.hpp"
+#include "sboxfs/base/log.hpp"
+#include "sboxfs/base/mutex.hpp"
+#include "sboxfs/exec/control.hpp"
+
+namespace sboxfs {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::int64_t kFirstHolderNs = 10 * kSecondNs;
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string answer_for(const Status& status, const std::string& warning = {}) {
+  if (!status.ok()) {
+    return dump({{"ok", false}, {"errno", status.error().code}, {"message", status.error().what}});
+  }
+  Json answer{{"ok", true}};
+  if (!warning.empty()) answer["warning"] = warning;
+  return dump(answer);
+}
+
+class Server final : public ControlServer {
+ public:
+  Server(UniqueFd listener, ControlHandlers handlers) : handlers_(std::move(handlers)), listener_(std::move(listener)) {
+    accepter_ = std::thread([this] { accept_all(); });
+  }
+
+  ~Server() override {
+    session_ended(fail(ESHUTDOWN, "the mount's process ends"));
+    ::shutdown(listener_.get(), SHUT_RDWR);
+    accepter_.join();
+    std::vector<std::unique_ptr<Peer>> peers;
+    {
+      const MutexLock lock(mu_);
+      peers.swap(peers_);
+    }
+    for (const auto& peer : peers) {
+      // Reading only: an answer on its way still arrives.
+      ::shutdown(peer->fd.get(), SHUT_RD);
+      peer->thread.join();
+    }
+  }
+
+  void go_if_unused() override { leave(0, 0); }
+
+  void session_ended(const Status& how) override {
+    const MutexLock lock(mu_);
+    if (ended_) return;
+    ended_ = true;
+    how_ = how;
+    changed_.notify_all();
+  }
+
+ private:
+  struct Peer {
+    UniqueFd fd;
+    std::thread thread;
+    std::atomic<bool> done{false};
+  };
+
+  void accept_all() {
+    for (;;) {
+      UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!fd && (errno == EINTR || errno == ECONNABORTED)) continue;
+      if (!fd) return;  // shut down
+      auto peer = std::make_unique<Peer>();
+      peer->fd = std::move(fd);
+      Peer& started = *peer;
+      std::vector<std::unique_ptr<Peer>> finished;
+      {
+        const MutexLock lock(mu_);
+        const auto first_done =
+            std::partition(peers_.begin(), peers_.end(), [](const auto& one) { return !one->done; });
+        std::move(first_done, peers_.end(), std::back_inserter(finished));
+        peers_.erase(first_done, peers_.end());
+        started.thread = std::thread([this, &started] { serve(started); });
+        peers_.push_back(std::move(peer));
+      }
+      for (const auto& one : finished) one->thread.join();
+    }
+  }
+
+  void serve(Peer& peer) {
+    std::string buffer;
+    bool holds = false;
+    for (;;) {
+      const auto line = receive_line(peer.fd.get(), buffer);
+      if (!line.ok()) break;
+      const Json request = Json::parse(*line, nullptr, false);
+      if (!send_line(peer.fd.get(), answer(request, holds)).ok()) break;
+    }
+    if (holds) leave(1, 0);
+    ::shutdown(peer.fd.get(), SHUT_RDWR);
+    peer.done = true;
+  }
+
+  std::string answer(const Json& request, bool& holds) {
+    const std::string word = request.is_object() ? request.value("do", std::string()) : std::string();
+    if (word == "wait") {
+      MutexLock lock(mu_);
+      while (!ended_) changed_.wait(lock);
+      return answer_for(how_);
+    }
+    {
+      const MutexLock lock(mu_);
+      if (ended_) return answer_for(fail(ESHUTDOWN, "the mount is going away"));
+      if (word == "hold") {
+        if (going_) return answer_for(fail(ESHUTDOWN, "the mount is going away"));
+        if (!std::exchange(held_before_, true)) keep_until_ns_ = 0;
+        if (!holds) ++holders_;
+        holds = true;
+        return answer_for({});
+      }
+    }
+    if (word == "release") {
+      const double seconds = request.value("keep_seconds", 0.0);
+      const bool going = leave(holds ? 1 : 0, static_cast<std::int64_t>(seconds * static_cast<double>(kSecondNs)));
+      holds = false;
+      return dump({{"ok", true}, {"going", going}});
+    }
+    if (word == "sync") {
+      std::string warning;
+      const Status status = handlers_.sync(&warning);
+      return answer_for(status, warning);
+    }
+    if (word == "refresh") return answer_for(handlers_.refresh());
+    if (word == "status") return dump({{"ok", true}, {"status", Json::parse(handlers_.status(), nullptr, false)}});
+    if (word == "stop") {
+      handlers_.stop();
+      return answer_for({});
+    }
+    log::warn("control: unknown request '", word, "'");
+    return answer_for(fail(EINVAL, "unknown request"));
+  }
+
+  /// `leaving` holders go and the mount shall stay `keep_ns` more. Then, if it goes by itself, nobody holds it and its
+  /// time is over, it is unmounted; nobody gets hold of it meanwhile. Returns whether it was.
+  bool leave(int leaving, std::int64_t keep_ns) {
+    {
+      const MutexLock lock(mu_);
+      const std::int64_t now = SystemClock().monotonic_ns();
+      holders_ -= leaving;
+      if (keep_ns > 0) keep_until_ns_ = std::max(keep_until_ns_, now + keep_ns);
+      if (!handlers_.detach_unused || ended_ || going_ || holders_ > 0 || now < keep_until_ns_) return false;
+      going_ = true;
+    }
+    const bool gone = handlers_.detach_unused();
+    if (!gone) {
+      const MutexLock lock(mu_);
+      going_ = false;
+    }
+    return gone;
+  }
+
+  const ControlHandlers handlers_;
+  mutable Mutex mu_;
+  CondVar changed_;
+  std::vector<std::unique_ptr<Peer>> peers_ GUARDED_BY(mu_);
+  int holders_ GUARDED_BY(mu_) = 0;
+  bool going_ GUARDED_BY(mu_) = false;
+  /// A fresh mount waits for its first holder.
+  std::int64_t keep_until_ns_ GUARDED_BY(mu_) = SystemClock().monotonic_ns() + kFirstHolderNs;
+  bool held_before_ GUARDED_BY(mu_) = false;
+  bool ended_ GUARDED_BY(mu_) = false;
+  Status how_ GUARDED_BY(mu_);
+  UniqueFd listener_;
+  std::thread accepter_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& path, ControlHandlers handlers) {
+  SBOXFS_ASSIGN(UniqueFd listener, listen_on(path));
+  return std::unique_ptr<ControlServer>(new Server(std::move(listener), std::move(handlers)));
+}
+
+}  // namespace sboxfs
