@@ -13,8 +13,13 @@ namespace sboxfs {
 class Operation {
  public:
   explicit Operation(Vfs& vfs)
-      : state(vfs.state_), fetcher(vfs.fetcher_), cache(vfs.cache_), committer(vfs.committer_), access(vfs.access_),
-        clock(vfs.clock_), options(vfs.options_) {}
+      : state(vfs.state_),
+        fetcher(vfs.fetcher_),
+        cache(vfs.cache_),
+        committer(vfs.committer_),
+        access(vfs.access_),
+        clock(vfs.clock_),
+        options(vfs.options_) {}
 
   State& state;
   Fetcher& fetcher;
@@ -25,6 +30,9 @@ class Operation {
   const VfsOptions& options;
   /// Set by an attempt that found something missing; the attempt then returns missing().
   Need need;
+
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
 
   /// Runs `attempt` (under State::mu, returning a Result) until it needs nothing more. It must change nothing.
   template <class Attempt>
@@ -95,18 +103,29 @@ class Operation {
   /// Makes sure that the inode's xattrs are loaded (or known to be none); false with `need` set.
   bool xattrs(Inode& inode) REQUIRES(state.mu);
 
+  /// Whether the directory has a living name, in `any`; false with `need` set when that is not known yet.
+  bool any_name(Inode& dir, bool& any) REQUIRES(state.mu);
+
   /// The database's time, for stamping files, in ns.
   std::int64_t now() const REQUIRES(state.mu) { return clock.wall_ns() + state.clock_offset_ns; }
-  /// An answer about this inode, with -o uid=/gid= applied.
+  /// An answer about this inode, with -o uid=/gid= applied; the second also counts the kernel's lookup.
   Found found(const Inode& inode) const REQUIRES(state.mu);
+  Found looked_up(Inode& inode) REQUIRES(state.mu);
   /// The next inode number; 0 when the lease's range is used up: the attempt returns missing() and is tried again.
   Ino new_ino() REQUIRES(state.mu);
+
+  /// EDQUOT when the sandbox's quota has no room for so many more 4 KiB blocks and inodes.
+  Status room_for(std::int64_t blocks, std::int64_t inodes) const REQUIRES(state.mu);
+  /// Counts usage (of linked inodes) in memory and for the next commit.
+  void charge(std::int64_t blocks, std::int64_t inodes) REQUIRES(state.mu);
+  /// The inode has so many more (or fewer) blocks; charged while it is linked.
+  void add_blocks(Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
 
  private:
   bool out_of_inos_ = false;
 };
 
-/// ENAMETOOLONG above 255 bytes, EINVAL for "", ENOENT never.
+/// ENAMETOOLONG above 255 bytes; EINVAL for "", ".", ".." and a name with a slash (the kernel sends none of them).
 Status check_name(std::string_view name);
 
 }  // namespace sboxfs

@@ -1,0 +1,46 @@
+#include "attributes.hpp"
+
+#include <algorithm>
+
+namespace sboxfs {
+namespace {
+
+void update_flag(Operation& op, Inode& inode) {
+  op.state.mu.assert_held();
+  const auto& items = inode.xattrs->items;
+  const bool any = std::any_of(items.begin(), items.end(), [](const auto& item) { return !item.second.removed; });
+  if (any) {
+    inode.attr.flags |= kHasXattrs;
+  } else {
+    inode.attr.flags &= ~kHasXattrs;
+  }
+  op.state.journal.touch(inode, kChangedAttr | kChangedXattr);
+}
+
+}  // namespace
+
+void store_xattr(Operation& op, Inode& inode, const std::string& name, std::string_view value) {
+  Tree::xattrs(inode).loaded = true;
+  XattrItem& item = inode.xattrs->items[name];
+  item.value = value;
+  item.removed = false;
+  op.state.journal.touch_xattr(inode, name, item);
+  update_flag(op, inode);
+}
+
+bool erase_xattr(Operation& op, Inode& inode, const std::string& name) {
+  const auto at = inode.xattrs->items.find(name);
+  if (at == inode.xattrs->items.end() || at->second.removed) return false;
+  at->second.removed = true;
+  at->second.value.clear();
+  op.state.journal.touch_xattr(inode, name, at->second);
+  update_flag(op, inode);
+  return true;
+}
+
+const std::string* find_xattr(Inode& inode, const std::string& name) {
+  const auto at = inode.xattrs->items.find(name);
+  return at == inode.xattrs->items.end() || at->second.removed ? nullptr : &at->second.value;
+}
+
+}  // namespace sboxfs

@@ -1,0 +1,16 @@
+// Steps shared by the operations on attributes and extended attributes.
+#pragma once
+
+#include "operation.hpp"
+
+namespace sboxfs {
+
+/// Sets or removes a value in memory and marks it; ctime is the caller's. The inode's xattrs must be loaded (a new
+/// inode's are).
+void store_xattr(Operation& op, Inode& inode, const std::string& name, std::string_view value) REQUIRES(op.state.mu);
+/// False when there is none with that name.
+bool erase_xattr(Operation& op, Inode& inode, const std::string& name) REQUIRES(op.state.mu);
+/// The value, or null. The inode's xattrs must be loaded.
+const std::string* find_xattr(Inode& inode, const std::string& name);
+
+}  // namespace sboxfs

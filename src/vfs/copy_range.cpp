@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <bit>
+
+#include "chunks.hpp"
+#include "handles.hpp"
+
+namespace sboxfs {
+namespace {
+
+/// One aligned chunk shared instead of copied: the blob if the source is clean, else its bytes. False: not possible
+/// (the caller copies). Inside a changing attempt.
+Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Inode& to, std::uint32_t to_idx,
+                         std::uint32_t length) {
+  op.state.mu.assert_held();
+  const std::uint64_t end = std::uint64_t{to_idx} * kChunkSize + length;
+  // A part of a chunk can be shared only where nothing follows it on either side.
+  if (length < kChunkSize && (std::uint64_t{from_idx} * kChunkSize + length < from.attr.size || end < to.attr.size))
+    return false;
+  if (!rows_known(op, from, from_idx, from_idx) || !rows_known(op, to, to_idx, to_idx)) return true;
+  const auto source = from.file->chunks.find(from_idx);
+  if (source == from.file->chunks.end()) return false;
+  const bool patched = !source->second.buffer && !source->second.patches.empty();
+  Bytes bytes;
+  if (patched && !chunk_bytes(op, from, from_idx, bytes)) return true;
+  const auto known = to.file->chunks.find(to_idx);
+  const std::uint32_t had = known == to.file->chunks.end() ? 0 : known->second.mask;
+  const std::uint32_t mask = source->second.mask;
+  const std::uint32_t added = mask & ~had;
+  const std::int64_t blocks =
+      std::popcount(mask) - std::popcount(had) - static_cast<int>(allocated_blocks(*to.file, to_idx, added));
+  if (!to.unlinked) SBOXFS_TRY(op.room_for(blocks, 0));
+  const auto [at, made] = to.file->chunks.try_emplace(to_idx);
+  ChunkNode& target = at->second;
+  if (made) target.fresh = true;
+  if (source->second.buffer) {
+    target.buffer = source->second.buffer;
+    target.shared = source->second.shared = true;
+  } else if (patched) {
+    target.buffer = std::make_shared<std::string>(*bytes);
+    target.shared = false;
+  } else {
+    target.buffer = nullptr;
+    target.shared = false;
+    target.blob = source->second.blob;
+    target.patches.clear();
+  }
+  target.mask = mask;
+  target.rewrite = true;
+  const std::uint64_t start = std::uint64_t{to_idx} * kChunkSize;
+  if (!to.file->ranges.empty()) take_allocated(op, to, start, start + kChunkSize);
+  op.state.journal.touch_chunk(to, to_idx, target, 0, kChunkSize);
+  op.add_blocks(to, blocks);
+  to.attr.size = std::max(to.attr.size, end);
+  to.attr.mtime = to.attr.ctime = op.now();
+  op.state.journal.changed_data(to, start, end);
+  return true;
+}
+
+}  // namespace
+
+Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, Handle& to, std::uint64_t to_offset,
+                                      std::uint64_t length) {
+  std::uint64_t size = 0;
+  {
+    SBOXFS_ASSIGN(const Found source, getattr(from.ino, &from));
+    size = source.attr.size;
+  }
+  if (from_offset >= size) return std::uint64_t{0};
+  length = std::min(length, size - from_offset);
+  if (from.ino == to.ino && from_offset < to_offset + length && to_offset < from_offset + length) return fail(EINVAL);
+  std::uint64_t done = 0;
+  while (done < length) {
+    const std::uint64_t at = from_offset + done;
+    const std::uint64_t target = to_offset + done;
+    const auto step = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(length - done, kChunkSize - std::max(within(at), within(target))));
+    bool shared = false;
+    if (within(at) == 0 && within(target) == 0) {
+      Operation op(*this);
+      const Result<bool> outcome = op.changing([&]() -> Result<bool> {
+        op.state.mu.assert_held();
+        Inode* source = open_file(op, from);
+        Inode* sink = source == nullptr ? nullptr : open_file(op, to);
+        if (sink == nullptr) return Operation::missing();
+        return share_chunk(op, *source, chunk_of(at), *sink, chunk_of(target), step);
+      });
+      if (!outcome.ok()) return done > 0 ? Result<std::uint64_t>(done) : Result<std::uint64_t>(outcome.error());
+      shared = *outcome;
+      if (shared) to.wrote.store(true, std::memory_order_relaxed);
+    }
+    if (!shared) {
+      SBOXFS_ASSIGN(const std::vector<Piece> pieces, read(from, at, step));
+      std::string bytes;
+      for (const Piece& piece : pieces) {
+        if (piece.bytes) {
+          bytes.append(*piece.bytes, piece.from, piece.size);
+        } else {
+          bytes.append(piece.size, '\0');
+        }
+      }
+      if (bytes.empty()) break;
+      bool differs = false;
+      const Result<std::size_t> written = write(to, target, bytes, true, differs);
+      if (!written.ok()) return done > 0 ? Result<std::uint64_t>(done) : Result<std::uint64_t>(written.error());
+      done += bytes.size();
+      continue;
+    }
+    done += step;
+  }
+  return done;
+}
+
+}  // namespace sboxfs

@@ -1,0 +1,36 @@
+// Steps shared by the operations that change names.
+#pragma once
+
+#include "operation.hpp"
+
+namespace sboxfs {
+
+/// The directory `ino` for changing its names: ENOTDIR, ENOENT (it was removed); null with op.need set.
+Result<Inode*> changing_dir(Operation& op, Ino ino) REQUIRES(op.state.mu);
+
+/// mtime and ctime of a directory whose names changed.
+void touch_dir(Operation& op, Inode& dir) REQUIRES(op.state.mu);
+
+/// Takes one link from the inode (the caller has removed the name): nlink, ctime, usage, the unlinked mark.
+void drop_link(Operation& op, Inode& inode) REQUIRES(op.state.mu);
+
+/// What a new inode gets from its directory (setgid, default ACL) and its maker (owner, umask).
+struct Birth {
+  mode_t mode = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string access_acl;   ///< empty: none
+  std::string default_acl;  ///< of a new directory; empty: none
+};
+/// False with op.need set when the directory's ACL must be loaded first.
+bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth& birth) REQUIRES(op.state.mu);
+
+/// Makes a new inode and its name; everything needed has been found before. Returns null when out of numbers.
+Inode* make_inode(Operation& op, Inode& dir, std::string_view name, const Birth& birth, dev_t rdev,
+                  std::string_view target) REQUIRES(op.state.mu);
+
+/// mknod, mkdir and symlink whole.
+Result<Found> make_node(Operation& op, const Caller& who, Ino parent, std::string_view name, mode_t mode, dev_t rdev,
+                        std::string_view target);
+
+}  // namespace sboxfs

@@ -1,0 +1,75 @@
+#include <algorithm>
+
+#include "chunks.hpp"
+
+namespace sboxfs {
+namespace {
+
+// A sequential reader gets this much ahead with every load: over a network, round trips are everything.
+constexpr std::uint32_t kReadAheadChunks = 32;
+constexpr std::int64_t kDay = 24 * 3600 * kSecondNs;
+
+void add_piece(std::vector<Vfs::Piece>& pieces, const Bytes& bytes, std::uint32_t from, std::uint32_t to) {
+  const std::uint32_t have =
+      bytes ? std::clamp<std::uint32_t>(static_cast<std::uint32_t>(bytes->size()), from, to) : from;
+  if (have > from) pieces.push_back({bytes, from, have - from});
+  if (to > have) pieces.push_back({nullptr, 0, to - have});
+}
+
+/// Adds what follows to a load that must be made anyway.
+void read_ahead(Operation& op, Inode& inode, std::uint32_t next) {
+  op.state.mu.assert_held();
+  const std::uint32_t last = chunk_of(inode.attr.size - 1);
+  const Need missing = op.need;
+  for (std::uint32_t idx = next; idx <= last && idx - next < kReadAheadChunks; ++idx) {
+    if (!inode.file->loaded.contains(idx)) break;
+    Bytes ignored;
+    chunk_bytes(op, inode, idx, ignored);
+  }
+  op.need.kind = missing.kind;
+}
+
+/// relatime, in memory only: it rides in a batch that is made anyway.
+void touch_atime(Operation& op, Inode& inode) {
+  op.state.mu.assert_held();
+  if (op.options.noatime || op.options.read_only || !op.state.writable) return;
+  const std::int64_t now = op.now();
+  const Attr& attr = inode.attr;
+  if (attr.atime > attr.mtime && attr.atime > attr.ctime && now - attr.atime < kDay) return;
+  inode.attr.atime = now;
+  op.state.journal.touch_lazily(inode);
+}
+
+}  // namespace
+
+Result<std::vector<Vfs::Piece>> Vfs::read(Handle& handle, std::uint64_t offset, std::uint32_t size) {
+  Operation op(*this);
+  return op.reading([&]() -> Result<std::vector<Piece>> {
+    op.state.mu.assert_held();
+    std::vector<Piece> pieces;
+    Inode* inode = open_file(op, handle);
+    if (inode == nullptr) return Operation::missing();
+    if (offset >= inode->attr.size || size == 0) return pieces;
+    const std::uint64_t end = std::min<std::uint64_t>(inode->attr.size, offset + size);
+    const std::uint32_t first = chunk_of(offset);
+    const std::uint32_t last = chunk_of(end - 1);
+    if (!rows_known(op, *inode, first, last)) return Operation::missing();
+    for (std::uint32_t idx = first; idx <= last; ++idx) {
+      Bytes bytes;
+      if (!chunk_bytes(op, *inode, idx, bytes)) continue;
+      const std::uint64_t start = std::uint64_t{idx} * kChunkSize;
+      add_piece(pieces, bytes, static_cast<std::uint32_t>(std::max(offset, start) - start),
+                static_cast<std::uint32_t>(std::min(end, start + kChunkSize) - start));
+    }
+    const bool sequential = handle.read_ahead.load(std::memory_order_relaxed) == offset;
+    if (!op.need.nothing()) {
+      if (sequential) read_ahead(op, *inode, last + 1);
+      return Operation::missing();
+    }
+    handle.read_ahead.store(end, std::memory_order_relaxed);
+    touch_atime(op, *inode);
+    return pieces;
+  });
+}
+
+}  // namespace sboxfs

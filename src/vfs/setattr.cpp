@@ -1,0 +1,66 @@
+#include <sys/stat.h>
+
+#include "acl.hpp"
+#include "attributes.hpp"
+#include "handles.hpp"
+
+namespace sboxfs {
+namespace {
+
+bool changes_owner(const AttrChange& change) { return change.uid.has_value() || change.gid.has_value(); }
+
+/// Owner and group, and what chown(2) clears.
+void change_owner(Operation& op, Inode& inode, const AttrChange& change) {
+  op.state.mu.assert_held();
+  if (change.uid && !op.options.uid) inode.attr.uid = *change.uid;
+  if (change.gid && !op.options.gid) inode.attr.gid = *change.gid;
+  // The kernel sends the mode along where it clears the bits itself.
+  if (inode.is_file() && !change.mode) kill_suid(op, inode);
+}
+
+void change_mode(Operation& op, Inode& inode, mode_t mode) {
+  op.state.mu.assert_held();
+  inode.attr.mode = (inode.attr.mode & S_IFMT) | (mode & 07777U);
+  if (!inode.xattrs) return;
+  if (const std::string* acl = find_xattr(inode, kAclAccess))
+    store_xattr(op, inode, kAclAccess, chmod_acl(*acl, inode.attr.mode));
+}
+
+void change_times(Operation& op, Inode& inode, const AttrChange& change, std::int64_t now) {
+  op.state.mu.assert_held();
+  if (change.atime_now) inode.attr.atime = now;
+  if (change.atime) inode.attr.atime = *change.atime;
+  if (change.mtime_now) inode.attr.mtime = now;
+  if (change.mtime) inode.attr.mtime = *change.mtime;
+}
+
+}  // namespace
+
+Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change, const Handle* handle) {
+  (void)who;  // the kernel has checked who may (default_permissions)
+  (void)handle;
+  Operation op(*this);
+  return op.changing([&]() -> Result<Found> {
+    op.state.mu.assert_held();
+    Inode* inode = op.inode(ino);
+    if (inode == nullptr) return Operation::missing();
+    const bool needs_xattrs = change.mode || changes_owner(change) || change.size || change.kill_suid;
+    if (needs_xattrs && !op.xattrs(*inode)) return Operation::missing();
+    if (change.size) {
+      if (inode->is_dir()) return fail(EISDIR);
+      if (!inode->is_file()) return fail(EINVAL);
+      SBOXFS_TRY(truncate_inode(op, *inode, *change.size));
+      if (!op.need.nothing()) return Operation::missing();
+    }
+    const std::int64_t now = op.now();
+    if (changes_owner(change)) change_owner(op, *inode, change);
+    if (change.mode) change_mode(op, *inode, *change.mode);
+    if (change.kill_suid) kill_suid(op, *inode);
+    change_times(op, *inode, change, now);
+    inode->attr.ctime = change.ctime ? *change.ctime : now;
+    op.state.journal.touch(*inode);
+    return op.found(*inode);
+  });
+}
+
+}  // namespace sboxfs

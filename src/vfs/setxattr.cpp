@@ -1,0 +1,66 @@
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "acl.hpp"
+#include "attributes.hpp"
+
+namespace sboxfs {
+namespace {
+
+constexpr std::size_t kMostValueBytes = 64 * 1024;
+// All values of one inode together: what fits comfortably into one row set.
+constexpr std::size_t kMostTotalBytes = 1024 * 1024;
+
+/// An access ACL also is the mode; one that says no more than the mode is not kept.
+Result<bool> apply_access_acl(Operation& op, Inode& inode, std::string_view value) {
+  op.state.mu.assert_held();
+  SBOXFS_ASSIGN(const std::vector<AclEntry> entries, parse_acl(value));
+  bool minimal = false;
+  inode.attr.mode = acl_mode(entries, inode.attr.mode, minimal);
+  return !minimal;
+}
+
+Result<bool> check_default_acl(const Inode& inode, std::string_view value) {
+  SBOXFS_ASSIGN(const std::vector<AclEntry> entries, parse_acl(value));
+  if (!inode.is_dir()) return entries.empty() ? Result<bool>(false) : Result<bool>(fail(EACCES));
+  return !entries.empty();
+}
+
+std::size_t total_bytes(const XattrNode& node) {
+  std::size_t bytes = 0;
+  for (const auto& [name, item] : node.items) bytes += name.size() + item.value.size();
+  return bytes;
+}
+
+}  // namespace
+
+Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, int flags) {
+  if (name.empty() || name.size() > 255) return fail(ERANGE);
+  if (value.size() > kMostValueBytes) return fail(E2BIG);
+  Operation op(*this);
+  return op.changing([&]() -> Status {
+    op.state.mu.assert_held();
+    Inode* inode = op.inode(ino);
+    if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
+    const bool exists = find_xattr(*inode, name) != nullptr;
+    if ((flags & XATTR_CREATE) != 0 && exists) return fail(EEXIST);
+    if ((flags & XATTR_REPLACE) != 0 && !exists) return fail(ENODATA);
+    if (total_bytes(*inode->xattrs) + name.size() + value.size() > kMostTotalBytes) return fail(ENOSPC);
+    bool keep = true;
+    if (name == kAclAccess) {
+      SBOXFS_ASSIGN(keep, apply_access_acl(op, *inode, value));
+    } else if (name == kAclDefault) {
+      SBOXFS_ASSIGN(keep, check_default_acl(*inode, value));
+    }
+    if (keep) {
+      store_xattr(op, *inode, name, value);
+    } else {
+      erase_xattr(op, *inode, name);
+    }
+    inode->attr.ctime = op.now();
+    op.state.journal.touch(*inode);
+    return {};
+  });
+}
+
+}  // namespace sboxfs

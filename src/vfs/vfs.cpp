@@ -1,0 +1,15 @@
+#include "sboxfs/vfs/vfs.hpp"
+
+namespace sboxfs {
+
+Vfs::Vfs(State& state, Fetcher& fetcher, ContentCache& cache, Committer& committer, WriteAccess& access,
+         const Clock& clock, VfsOptions options)
+    : state_(state),
+      fetcher_(fetcher),
+      cache_(cache),
+      committer_(committer),
+      access_(access),
+      clock_(clock),
+      options_(std::move(options)) {}
+
+}  // namespace sboxfs

@@ -1,0 +1,99 @@
+#include <fcntl.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "chunks.hpp"
+#include "handles.hpp"
+
+namespace sboxfs {
+namespace {
+
+/// The part of a write that falls into one chunk.
+struct Part {
+  std::uint32_t idx = 0;
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;
+  Bytes current;
+};
+
+/// Splits [offset, end) into chunks and finds the bytes each is based on; op.need is set for what is missing.
+std::vector<Part> split(Operation& op, Inode& inode, std::uint64_t offset, std::uint64_t end) {
+  op.state.mu.assert_held();
+  std::vector<Part> parts;
+  for (std::uint32_t idx = chunk_of(offset); idx <= chunk_of(end - 1); ++idx) {
+    const std::uint64_t start = std::uint64_t{idx} * kChunkSize;
+    Part part{idx, static_cast<std::uint32_t>(std::max(offset, start) - start),
+              static_cast<std::uint32_t>(std::min(end, start + kChunkSize) - start), nullptr};
+    const auto at = inode.file->chunks.find(idx);
+    const bool in_memory = at == inode.file->chunks.end() || at->second.buffer;
+    const bool whole = part.from == 0 && (part.to == kChunkSize || end >= inode.attr.size);
+    if (!in_memory && !whole) chunk_bytes(op, inode, idx, part.current);
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+/// How many blocks more the file has after the write.
+std::int64_t new_blocks(const FileNode& file, const std::vector<Part>& parts) {
+  std::int64_t count = 0;
+  for (const Part& part : parts) {
+    const auto at = file.chunks.find(part.idx);
+    const std::uint32_t had = at == file.chunks.end() ? 0 : at->second.mask;
+    const std::uint32_t added = blocks_touched(part.from, part.to) & ~had;
+    count += std::popcount(added) - static_cast<int>(allocated_blocks(file, part.idx, added));
+  }
+  return count;
+}
+
+void put_part(Operation& op, Inode& inode, const Part& part, std::string_view data) {
+  op.state.mu.assert_held();
+  ChunkNode& chunk = own_chunk(op, inode, part.idx, part.current);
+  if (chunk.buffer->size() < part.to) chunk.buffer->resize(part.to);
+  std::memcpy(chunk.buffer->data() + part.from, data.data(), data.size());
+  chunk.mask |= blocks_touched(part.from, part.to);
+  op.state.journal.touch_chunk(inode, part.idx, chunk, part.from, part.to);
+}
+
+constexpr std::uint64_t round_down(std::uint64_t at) { return at / kBlockSize * kBlockSize; }
+constexpr std::uint64_t round_up(std::uint64_t at) { return (at + kBlockSize - 1) / kBlockSize * kBlockSize; }
+
+}  // namespace
+
+Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, bool kill, bool& differs) {
+  differs = false;
+  if (data.empty()) return std::size_t{0};
+  Operation op(*this);
+  Result<std::size_t> result = op.changing([&]() -> Result<std::size_t> {
+    op.state.mu.assert_held();
+    Inode* inode = open_file(op, handle);
+    if (inode == nullptr) return Operation::missing();
+    if (!inode->is_file()) return fail(EINVAL);
+    if ((kill || (inode->attr.flags & kHasXattrs) != 0) && !op.xattrs(*inode)) return Operation::missing();
+    const std::uint64_t at = (handle.flags & O_APPEND) != 0 ? inode->attr.size : offset;
+    differs = at != offset;
+    const std::uint64_t end = at + data.size();
+    if (end > kMaxFileSize) return fail(EFBIG);
+    if (!rows_known(op, *inode, chunk_of(at), chunk_of(end - 1))) return Operation::missing();
+    const std::vector<Part> parts = split(op, *inode, at, end);
+    if (!op.need.nothing()) return Operation::missing();
+    const std::int64_t blocks = new_blocks(*inode->file, parts);
+    if (!inode->unlinked) SBOXFS_TRY(op.room_for(blocks, 0));
+    if (!inode->file->ranges.empty()) take_allocated(op, *inode, round_down(at), round_up(end));
+    for (const Part& part : parts) {
+      const std::uint64_t start = std::uint64_t{part.idx} * kChunkSize + part.from;
+      put_part(op, *inode, part, data.substr(start - at, part.to - part.from));
+    }
+    op.add_blocks(*inode, blocks);
+    inode->attr.size = std::max(inode->attr.size, end);
+    inode->attr.mtime = inode->attr.ctime = op.now();
+    op.state.journal.changed_data(*inode, at, end);
+    if (kill) kill_suid(op, *inode);
+    return data.size();
+  });
+  if (result.ok()) handle.wrote.store(true, std::memory_order_relaxed);
+  return result;
+}
+
+}  // namespace sboxfs
