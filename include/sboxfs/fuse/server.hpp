@@ -1,0 +1,63 @@
+// One FUSE mount: the request loop and the kernel's caches. The only header of the layer that sees libfuse.
+//
+// Loop: up to two threads read a non-blocking descriptor and poll 50 µs before one of them sleeps in poll(2); the
+// others sleep on a condition. A thread that is about to wait (BlockingSection) hands its place to another one, or
+// starts one, up to 256: a cached answer never waits behind an uncached one. Replies the kernel may cache are computed
+// and sent inside a section of State::replies, which a waiting thread leaves.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "sboxfs/base/result.hpp"
+#include "sboxfs/journal/state.hpp"
+#include "sboxfs/ports/kernel.hpp"
+#include "sboxfs/vfs/vfs.hpp"
+
+namespace sboxfs {
+
+struct FuseOptions {
+  std::string mount_point;  ///< absolute, an existing directory
+  std::string name;         ///< shown as the source: sboxfs#NAME
+  bool allow_other = false;
+  bool dev = false;
+  bool suid = false;
+  bool read_only = false;
+};
+
+/// Thread-safe. mount() → serve() → destruction; destruction closes the connection.
+class FuseServer final : public Kernel {
+ public:
+  /// Mounts; requests wait until serve() runs. Errors (each one sentence): ENOENT, ENOTDIR, EBUSY (already a mount
+  /// point of ours), EPERM (what the host forbids: /dev/fuse, fusermount3, user_allow_other), EIO.
+  static Result<std::unique_ptr<FuseServer>> mount(const FuseOptions& options, State& state);
+  ~FuseServer() override;
+
+  /// Answers requests until the file system is unmounted or stop() was called; `vfs` must outlive it.
+  void serve(Vfs& vfs);
+  /// Detaches the mount and ends serve() after what was read is answered. From any thread, more than once.
+  void stop();
+
+  void expire_entry(Ino parent, const std::string& name) override;
+  void inval_inode(Ino ino, std::int64_t offset, std::int64_t length) override;
+  void inval_attr(Ino ino) override;
+
+  /// How often each kind of request came.
+  std::map<std::string, std::uint64_t> requests() const;
+  /// Monotonic time of the newest request, in ns.
+  std::int64_t last_request_ns() const;
+  /// Called with an inode whose kernel attributes are wrong (an append went elsewhere): invalidate it, on another
+  /// thread. Set before serve().
+  std::function<void(Ino)> on_end_differs;
+
+ private:
+  struct Impl;
+  explicit FuseServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sboxfs

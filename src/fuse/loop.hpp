@@ -1,0 +1,59 @@
+// The request loop: who reads, who sleeps, who may wait.
+//
+// A thread with a *place* reads requests and answers them. There are two places; the second is taken only while
+// requests queue up. A reader that finds nothing for 50 µs sleeps: the first in poll(2), another one without a place.
+// A thread that is about to wait gives its place up, and if nobody reads then, one is woken or started.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <thread>
+
+#include "request.hpp"
+#include "sboxfs/base/fd.hpp"
+#include "sboxfs/base/mutex.hpp"
+
+namespace sboxfs::fuse {
+
+class Loop final : public Places {
+ public:
+  Loop(fuse_session* session, int fd, Context& context);
+  ~Loop() override;
+
+  /// Serves until the session ends or stop() is called; the calling thread takes part.
+  void run();
+  /// Ends run() after what was read is answered. From any thread.
+  void stop();
+  /// stop() was long enough ago: whoever still waits for a service gives up.
+  bool give_up() const override;
+
+  void leave() override;
+  void come_back() override {}
+
+ private:
+  enum class Got { request, nothing, end };
+
+  void work();
+  bool take_place() EXCLUDES(mutex_);
+  void drop_place() EXCLUDES(mutex_);
+  Got receive(fuse_buf& buffer);
+  Got sleep() EXCLUDES(mutex_);
+  void start_thread() REQUIRES(mutex_);
+  void call_second() EXCLUDES(mutex_);
+
+  fuse_session* session_;
+  const int fd_;
+  Context& context_;
+  UniqueFd wake_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::int64_t> stop_ns_{0};
+  Mutex mutex_;
+  CondVar place_;
+  unsigned active_ GUARDED_BY(mutex_) = 0;   // threads with a place
+  unsigned idle_ GUARDED_BY(mutex_) = 0;     // threads that sleep for one
+  unsigned wanted_ GUARDED_BY(mutex_) = 0;   // a second reader was called
+  bool polling_ GUARDED_BY(mutex_) = false;  // somebody sleeps in poll(2)
+  std::list<std::thread> threads_ GUARDED_BY(mutex_);
+};
+
+}  // namespace sboxfs::fuse

@@ -1,0 +1,149 @@
+// One request on its way: the thread that serves it, its read-side section, and how it is answered.
+#pragma once
+
+#include <fuse_lowlevel.h>
+
+#include <array>
+#include <atomic>
+#include <exception>
+
+#include "sboxfs/base/blocking.hpp"
+#include "sboxfs/base/log.hpp"
+#include "sboxfs/fuse/server.hpp"
+
+namespace sboxfs::fuse {
+
+enum class Kind : unsigned {
+  lookup,
+  forget,
+  getattr,
+  setattr,
+  readlink,
+  mknod,
+  mkdir,
+  unlink,
+  rmdir,
+  symlink,
+  rename,
+  link,
+  open,
+  read,
+  write,
+  flush,
+  release,
+  fsync,
+  readdir,
+  readdirplus,
+  fsyncdir,
+  statfs,
+  setxattr,
+  getxattr,
+  listxattr,
+  removexattr,
+  create,
+  fallocate,
+  lseek,
+  copy_file_range,
+  count
+};
+inline constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::count);
+
+/// What the callbacks reach through the session's user data.
+struct Context {
+  explicit Context(State& s) : state(s) {}
+  State& state;
+  Vfs* vfs = nullptr;
+  std::array<std::atomic<std::uint64_t>, kKinds> requests{};
+  std::atomic<std::int64_t> last_request_ns{0};
+  std::function<void(Ino)> end_differs;
+  std::atomic<bool> init_sent{false};
+};
+
+/// A worker's hook into the loop (loop.cpp): it may wait now, it goes on.
+class Places {
+ public:
+  virtual ~Places() = default;
+  virtual void leave() = 0;
+  virtual void come_back() = 0;
+  /// The loop is ending and has waited long enough.
+  virtual bool give_up() const = 0;
+};
+
+/// The blocking observer of a thread that serves requests.
+class Worker final : public BlockingObserver {
+ public:
+  Worker(State& state, Places& places) : state_(state), places_(places) {}
+
+  void begin(fuse_req_t request) {
+    request_ = request;
+    interrupted_ = false;
+    ticket_ = state_.replies.enter();
+  }
+  void end() {
+    state_.replies.leave(ticket_);
+    request_ = nullptr;
+  }
+  void before_wait() override;
+  void after_wait() override;
+  bool interrupted() const override { return interrupted_ || places_.give_up(); }
+
+ private:
+  static void on_interrupt(fuse_req_t, void* worker) { static_cast<Worker*>(worker)->interrupted_ = true; }
+
+  State& state_;
+  Places& places_;
+  fuse_req_t request_ = nullptr;
+  unsigned ticket_ = 0;
+  std::atomic<bool> interrupted_{false};
+};
+
+/// The calling thread's worker.
+Worker& worker();
+void set_worker(Worker* worker);
+
+inline Context& context(fuse_req_t request) { return *static_cast<Context*>(fuse_req_userdata(request)); }
+
+/// The funnel around every callback: counts it, keeps it inside a read-side section, and turns what nobody expected
+/// into EIO with a log line.
+template <class Body>
+void serve(fuse_req_t request, Kind kind, Body body) {
+  Context& ctx = context(request);
+  ctx.requests[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+  worker().begin(request);
+  try {
+    body(*ctx.vfs);
+  } catch (const std::exception& error) {
+    log::error("request_failed: kind ", static_cast<unsigned>(kind), ": ", error.what());
+    fuse_reply_err(request, EIO);
+  }
+  worker().end();
+}
+
+inline Caller caller(fuse_req_t request) {
+  const fuse_ctx* who = fuse_req_ctx(request);
+  return {who->uid, who->gid, who->pid, who->umask};
+}
+
+// Replies. All of them end the request.
+void reply_status(fuse_req_t request, const Status& status);
+void reply_entry(fuse_req_t request, const Result<Found>& found);
+void reply_attr(fuse_req_t request, const Result<Found>& found);
+/// Fills in an entry with the time-outs that hold now.
+fuse_entry_param entry_of(State& state, const Found& found);
+struct stat stat_of(Ino ino, const Attr& attr);
+/// How long the kernel may keep what was computed under `generation`, in seconds.
+double keep_for(const State& state, std::uint64_t generation);
+
+// The families of operations; each fills in its part of the table.
+void add_name_operations(fuse_lowlevel_ops& table);
+void add_attribute_operations(fuse_lowlevel_ops& table);
+void add_file_operations(fuse_lowlevel_ops& table);
+void add_range_operations(fuse_lowlevel_ops& table);
+void add_directory_operations(fuse_lowlevel_ops& table);
+void add_xattr_operations(fuse_lowlevel_ops& table);
+
+const char* name_of(Kind kind);
+
+inline Handle& handle_of(const fuse_file_info* info) { return *reinterpret_cast<Handle*>(info->fh); }
+
+}  // namespace sboxfs::fuse
