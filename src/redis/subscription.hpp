@@ -1,0 +1,39 @@
+// The subscription to one sandbox's channel, on a thread and connection of its own.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "connect.hpp"
+#include "sboxfs/base/fd.hpp"
+#include "sboxfs/ports/bus.hpp"
+#include "sboxfs/redis/options.hpp"
+
+namespace sboxfs {
+
+/// Connects, listens, and connects again for ever. A Redis that hangs is noticed by pings within about a second.
+class Subscription {
+ public:
+  Subscription(RedisOptions options, std::string channel, Bus::Listener listener);
+  ~Subscription();
+  bool connected() const { return connected_; }
+
+ private:
+  void loop(std::stop_token stop);
+  void listen(redisContext* context, std::stop_token stop);
+  bool handle(const redisReply& reply);
+  /// Waits for input or the stop; true when there is input.
+  bool wait(int fd, std::int64_t ns);
+
+  const RedisOptions options_;
+  const std::string channel_;
+  const Bus::Listener listener_;
+  const SystemClock clock_;
+  UniqueFd wake_;
+  std::atomic<bool> connected_{false};
+  std::jthread thread_;
+};
+
+}  // namespace sboxfs
