@@ -113,17 +113,19 @@ Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, D
 
 Status Adoption::reload() {
   SBOXFS_ASSIGN(const SandboxFacts facts, loader_.facts());
+  Delta everything;
   {
     MutexLock lock(state_.mu);
     if (state_.journal.in_flight() || !state_.journal.empty()) return fail(EAGAIN, "changes are being committed");
     log::warn("reload: from version ", state_.seen.version, " to ", facts.stamp.version);
+    everything = state_.tree.everything();
     state_.tree.drop_all();
     state_.recent.clear();
     state_.seen = facts.stamp;
     state_.usage = facts.usage;
     ++state_.generation;
   }
-  if (events_.dropped_all) events_.dropped_all();
+  if (events_.dropped_all) events_.dropped_all(everything);
   return {};
 }
 

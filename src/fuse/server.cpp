@@ -1,8 +1,10 @@
 #include "sboxfs/fuse/server.hpp"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -70,6 +72,14 @@ void FuseServer::expire_entry(Ino parent, const std::string& name) {
 
 void FuseServer::inval_inode(Ino ino, std::int64_t offset, std::int64_t length) {
   fuse_lowlevel_notify_inval_inode(impl_->session, ino, offset, length);
+}
+
+void FuseServer::expire_all() {
+  // FUSE_NOTIFY_INC_EPOCH has no function in libfuse yet: a header alone, with the code where errors stand.
+  constexpr int kIncEpoch = 8;
+  fuse_out_header message{sizeof(fuse_out_header), kIncEpoch, 0};
+  if (::write(fuse_session_fd(impl_->session), &message, sizeof message) < 0)
+    log::debug("expire_all: the kernel does not know it");
 }
 
 void FuseServer::inval_attr(Ino ino) { fuse_lowlevel_notify_inval_inode(impl_->session, ino, -1, 0); }

@@ -122,11 +122,13 @@ void Committer::settle(const InFlight& flight, const CommitOutcome& outcome, con
 
 void Committer::lose(InFlight flight, CommitState why) {
   std::vector<InFlight> lost;
+  Delta dropped;
   {
     MutexLock lock(state_.mu);
     lost.push_back(std::move(flight));
     if (!state_.journal.empty()) lost.push_back(state_.journal.cut(state_.tree));
     state_.journal.reset();
+    dropped = state_.tree.everything();
     state_.tree.drop_all();
     state_.recent.clear();
     state_.flying = {};
@@ -137,7 +139,7 @@ void Committer::lose(InFlight flight, CommitState why) {
     state_.committed.notify_all();
   }
   log::error("changes_lost: ", why == CommitState::destroyed ? "the sandbox was destroyed" : "the lease was lost");
-  if (events_.lost) events_.lost(why, lost);
+  if (events_.lost) events_.lost(why, lost, dropped);
 }
 
 Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) {

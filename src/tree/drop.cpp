@@ -54,6 +54,18 @@ std::vector<Ino> Tree::drop(const Delta& delta) {
   return gone_but_open;
 }
 
+Delta Tree::everything() const {
+  Delta all;
+  for (const auto& [ino, inode] : inodes_) {
+    all.inodes.push_back({ino, kChangedAttr | kChangedData, {{0, kMaxFileSize}}});
+    if (!inode.dir) continue;
+    for (const auto& [cookie, item] : inode.dir->items) all.names.push_back({ino, item.name});
+  }
+  for (const auto& [ino, lookups] : aside_)
+    all.inodes.push_back({ino, kChangedAttr | kChangedData, {{0, kMaxFileSize}}});
+  return all;
+}
+
 void Tree::drop_all() {
   std::vector<Ino> closed;
   for (auto& [ino, inode] : inodes_) {

@@ -15,8 +15,8 @@ namespace sboxfs {
 struct AdoptionEvents {
   /// Memory dropped exactly this; kernel next.
   std::function<void(const Delta&)> dropped;
-  /// Memory dropped everything (reload); `seen` starts anew.
-  std::function<void()> dropped_all;
+  /// Memory dropped everything (reload), this among it; `seen` starts anew.
+  std::function<void(const Delta&)> dropped_all;
   /// These inodes are open here and have lost their last name: to be pinned before the new `seen` is stored.
   std::function<void(const std::vector<Ino>&)> orphaned;
   std::function<void()> destroyed;

@@ -45,6 +45,7 @@ class FuseServer final : public Kernel {
   void expire_entry(Ino parent, const std::string& name) override;
   void inval_inode(Ino ino, std::int64_t offset, std::int64_t length) override;
   void inval_attr(Ino ino) override;
+  void expire_all() override;
 
   /// How often each kind of request came.
   std::map<std::string, std::uint64_t> requests() const;

@@ -29,8 +29,9 @@ struct CommitEvents {
   /// at `sent_ns` (monotonic, before the commit was sent).
   std::function<void(const Change& change, Version previous, std::int64_t sent_ns)> committed;
   /// The batch was refused for good (CommitState::fenced or destroyed): it is lost. Everything accepted since the
-  /// last commit is in `lost` order: the refused batch, then the cut of what had gathered behind it.
-  std::function<void(CommitState why, const std::vector<InFlight>& lost)> lost;
+  /// last commit is in `lost`, in order: the refused batch, then the cut of what had gathered behind it. `dropped` is
+  /// what memory has dropped: the kernel must forget it too.
+  std::function<void(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped)> lost;
 };
 
 /// One thread. Thread-safe.

@@ -18,6 +18,7 @@ struct News {
     want_lease,  ///< `session` wants to write
     lease_free,  ///< the lease was given up
     refresh,     ///< `session` asks the writer to commit what it has accepted
+    refreshed,   ///< the writer has, up to `stamp`, on behalf of `session`
     destroyed    ///< the sandbox is gone
   };
   Kind kind = Kind::version;

@@ -18,6 +18,9 @@ class Kernel {
   /// The inode's attributes, and, when `length` >= 0, its pages in [offset, offset + length) (0: to the end).
   /// Dirty mapped pages are written back first. For a directory: its listing.
   virtual void inval_inode(Ino ino, std::int64_t offset, std::int64_t length) = 0;
+  /// Every dentry, also those nobody here knows of, is looked up again at its next use (kernels without
+  /// FUSE_NOTIFY_INC_EPOCH ignore it).
+  virtual void expire_all() = 0;
   /// Attributes only.
   virtual void inval_attr(Ino ino) = 0;
 };

@@ -71,6 +71,8 @@ class Tree {
   /// One name of it, and one inode's attributes.
   void drop_name(const NameChange& change);
   void drop_attr(Ino ino);
+  /// All that is in memory, as a delta: what the kernel may have to forget when everything is dropped.
+  Delta everything() const;
   /// Drops everything, dirty parts too; open and kernel-known inodes stay as unloaded records with their counts.
   void drop_all();
 

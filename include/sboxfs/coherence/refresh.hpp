@@ -1,0 +1,54 @@
+// Refresh (design, invariant 8): the writer commits what it has accepted, this session adopts it, the kernel knows.
+#pragma once
+
+#include <cstdint>
+
+#include "sboxfs/base/clock.hpp"
+#include "sboxfs/coherence/adopt.hpp"
+#include "sboxfs/coherence/notifier.hpp"
+#include "sboxfs/ports/bus.hpp"
+#include "sboxfs/ports/lease_store.hpp"
+
+namespace sboxfs {
+
+struct RefreshOptions {
+  std::int64_t writer_timeout_ns = 1 * kSecondNs;  ///< how long the writer may take to commit
+  std::int64_t notify_timeout_ns = 1 * kSecondNs;  ///< how long the kernel may take
+};
+
+/// Thread-safe.
+class Refresh {
+ public:
+  Refresh(State& state, Adoption& adoption, LeaseStore& store, Bus& bus, Notifier& notifier, const Clock& clock,
+          SessionId self, RefreshOptions options)
+      : state_(state),
+        adoption_(adoption),
+        store_(store),
+        bus_(bus),
+        notifier_(notifier),
+        clock_(clock),
+        self_(self),
+        options_(options) {}
+
+  /// Blocks. One round trip when nobody else is writing and nothing has changed. Errors: as Loader.
+  Status run();
+  /// News::Kind::refreshed for us.
+  void on_news(const News& news);
+
+ private:
+  Status ask_writer();
+
+  State& state_;
+  Adoption& adoption_;
+  LeaseStore& store_;
+  Bus& bus_;
+  Notifier& notifier_;
+  const Clock& clock_;
+  const SessionId self_;
+  const RefreshOptions options_;
+  Mutex mutex_;
+  CondVar answered_;
+  std::uint64_t answers_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace sboxfs
