@@ -1,0 +1,207 @@
+#include "parts.hpp"
+
+#include <unistd.h>
+
+#include "sboxfs/base/log.hpp"
+#include "sboxfs/session/lost.hpp"
+
+namespace sboxfs {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0) return "unknown";
+  return name;
+}
+
+}  // namespace
+
+Session::Parts::Parts(const SessionOptions& session_options, std::unique_ptr<PgPool> readers,
+                      std::unique_ptr<PgPool> writers, RedisOptions redis, SessionId session, LifeLock life_lock)
+    : options(session_options),
+      self(session),
+      life(std::move(life_lock)),
+      read_pool(std::move(readers)),
+      write_pool(std::move(writers)),
+      loader(StoreContext{read_pool.get(), options.tenant, options.sandbox, self}),
+      sink(StoreContext{write_pool.get(), options.tenant, options.sandbox, self}),
+      lease_store(StoreContext{write_pool.get(), options.tenant, options.sandbox, self}),
+      bus(std::move(redis), options.tenant, options.sandbox),
+      cache(options.content_cache_bytes) {}
+
+Session::Parts::~Parts() { stop(); }
+
+Status Session::Parts::assemble(const SandboxFacts& facts) {
+  state.emplace(facts);
+  FuseOptions mount;
+  mount.mount_point = options.mount_point;
+  mount.name = options.name;
+  mount.allow_other = options.allow_other;
+  mount.dev = options.dev;
+  mount.suid = options.suid;
+  mount.read_only = options.vfs.read_only;
+  SBOXFS_ASSIGN(fuse, FuseServer::mount(mount, *state));
+  notifier.emplace(state->replies, *fuse);
+  fuse->on_end_differs = [this](Ino ino) {
+    Delta delta;
+    delta.inodes.push_back({ino, kChangedAttr, {}});
+    notifier->submit(std::move(delta));
+  };
+  AdoptionEvents events;
+  events.dropped = [this](const Delta& delta) { notifier->submit(delta); };
+  events.dropped_all = [this](const Delta& everything) { notifier->submit_all(everything); };
+  events.orphaned = [this](const std::vector<Ino>&) { heartbeat->beat_now(); };
+  events.destroyed = [this] {
+    log::warn("destroyed: the sandbox is gone, unmounting");
+    later([this] { fuse->stop(); });
+  };
+  adoption.emplace(*state, loader, std::move(events));
+  FetcherLimits limits;
+  limits.metadata_bytes = options.metadata_cache_bytes;
+  fetcher.emplace(*state, loader, *adoption, cache, limits);
+  CommitterOptions commit_options;
+  commit_options.journal_bytes = options.journal_bytes;
+  commit_options.journal_ops = options.journal_ops;
+  commit_options.lease_ns = options.lease_ns;
+  CommitEvents commit_events;
+  commit_events.committed = [this](const Change& change, Version previous, std::int64_t sent_ns) {
+    lease->on_committed(sent_ns);
+    publisher->committed(change, previous);
+  };
+  commit_events.lost = [this](CommitState why, const std::vector<InFlight>& lost, const Delta& dropped) {
+    on_lost(why, lost, dropped);
+  };
+  committer.emplace(*state, sink, cache, clock, commit_options, std::move(commit_events));
+  PublisherOptions publish_options;
+  publish_options.drain_interval_ns = options.drain_interval_ns;
+  publisher.emplace(*committer, bus, sink, *state, clock, self, publish_options);
+  LeaseOptions lease_options;
+  lease_options.lease_ns = options.lease_ns;
+  lease_options.read_only = options.vfs.read_only;
+  LeaseHooks lease_hooks;
+  lease_hooks.holder_is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
+  lease.emplace(*state, *committer, lease_store, bus, *adoption, clock, self, lease_options, std::move(lease_hooks));
+  WatcherOptions watch_options;
+  watch_options.audit_ns = options.audit_interval_ns;
+  WatcherHooks watch_hooks;
+  watch_hooks.key_differs = [this](std::optional<Version> key, const Stamp& truth) {
+    if (key && *key > truth.version) {
+      if (!bus.lower(*key, truth.version).ok()) log::debug("audit: Redis is away");
+    } else if (!lease->held()) {
+      publisher->committed(Change{truth, 0, {}, {}}, 0);
+    }
+  };
+  watch_hooks.unhealthy = [this] {
+    MutexLock lock(state->mu);
+    notifier->submit_all(state->tree.everything());
+  };
+  watcher.emplace(*state, *adoption, bus, clock, watch_options, std::move(watch_hooks));
+  refresh.emplace(*state, *adoption, lease_store, bus, *notifier, clock, self, RefreshOptions{});
+  heartbeat.emplace(*state, lease_store, HeartbeatOptions{host_name(), options.mount_point});
+  housekeeper.emplace(*write_pool, bus.keys(), options.tenant, options.drain_interval_ns);
+  vfs.emplace(*state, *fetcher, cache, *committer, *lease, clock, options.vfs);
+  vfs->refresh = [this] { return refresh->run(); };
+  vfs->wait_published = [this] {
+    Version version = 0;
+    {
+      MutexLock lock(state->mu);
+      version = state->seen.version;
+    }
+    publisher->wait_published(version, 100 * kMillisecondNs);
+  };
+  return {};
+}
+
+void Session::Parts::on_news(const News& news) {
+  switch (news.kind) {
+    case News::Kind::version: watcher->on_version(news); return;
+    case News::Kind::want_lease:
+    case News::Kind::lease_free: lease->on_news(news); return;
+    case News::Kind::refreshed: refresh->on_news(news); return;
+    case News::Kind::destroyed: watcher->on_destroyed(); return;
+    case News::Kind::refresh: break;
+  }
+  if (news.session == self) return;
+  later([this, asker = news.session] {
+    const Status synced = committer->sync(kSecondNs);
+    if (!synced.ok()) return;  // the asker's time-out ends its wait
+    News answer;
+    answer.kind = News::Kind::refreshed;
+    answer.session = asker;
+    if (!bus.announce(answer).ok()) log::debug("refresh: Redis is away");
+  });
+}
+
+void Session::Parts::on_lost(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped) {
+  lease->on_lost();
+  notifier->submit_all(dropped);
+  const Result<std::string> saved = save_lost(options.home, options.name, lost);
+  if (saved.ok()) {
+    log::error("changes_saved: what could not be committed is in ", *saved);
+  } else {
+    log::error("changes_not_saved: ", saved.error().what);
+  }
+  if (why == CommitState::destroyed) later([this] { fuse->stop(); });
+}
+
+void Session::Parts::later(std::function<void()> job) {
+  MutexLock lock(jobs_mutex);
+  jobs.push_back(std::move(job));
+  jobs_changed.notify_all();
+}
+
+void Session::Parts::attend(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    std::function<void()> job;
+    {
+      MutexLock lock(jobs_mutex);
+      while (jobs.empty() && !stop.stop_requested()) jobs_changed.wait(lock);
+      if (stop.stop_requested()) return;
+      job = std::move(jobs.front());
+      jobs.pop_front();
+    }
+    job();
+  }
+}
+
+void Session::Parts::start() {
+  attendant = std::jthread([this](std::stop_token stop) { attend(stop); });
+  notifier->start();
+  committer->start();
+  publisher->start();
+  Bus::Listener listener;
+  listener.on_news = [this](const News& news) { on_news(news); };
+  listener.on_connected = [this] {
+    watcher->on_connected();
+    publisher->retry_now();
+  };
+  listener.on_disconnected = [this] { watcher->on_disconnected(); };
+  watcher->start();
+  bus.listen(std::move(listener));
+  bus.start();
+  lease->start();
+  heartbeat->start();
+  housekeeper->start();
+}
+
+void Session::Parts::stop() {
+  // Backwards: who tells others goes before whom it tells.
+  if (housekeeper) housekeeper->stop();
+  if (heartbeat) heartbeat->stop();
+  bus.stop();
+  if (watcher) watcher->stop();
+  if (lease) lease->stop();
+  if (committer) committer->stop(true);
+  if (publisher) publisher->stop();
+  if (attendant.joinable()) {
+    attendant.request_stop();
+    {
+      MutexLock lock(jobs_mutex);
+      jobs_changed.notify_all();
+    }
+    attendant.join();
+  }
+  if (notifier) notifier->stop();
+}
+
+}  // namespace sboxfs

@@ -1,0 +1,78 @@
+// Everything a session is made of. The order of the members is the order of construction; destruction goes backwards.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "housekeeper.hpp"
+#include "life_lock.hpp"
+#include "sboxfs/coherence/adopt.hpp"
+#include "sboxfs/coherence/heartbeat.hpp"
+#include "sboxfs/coherence/notifier.hpp"
+#include "sboxfs/coherence/publisher.hpp"
+#include "sboxfs/coherence/refresh.hpp"
+#include "sboxfs/coherence/watcher.hpp"
+#include "sboxfs/fuse/server.hpp"
+#include "sboxfs/lease/lease.hpp"
+#include "sboxfs/pg/pool.hpp"
+#include "sboxfs/redis/bus.hpp"
+#include "sboxfs/session/session.hpp"
+#include "sboxfs/store/pg_lease_store.hpp"
+#include "sboxfs/store/pg_loader.hpp"
+#include "sboxfs/store/pg_sink.hpp"
+
+namespace sboxfs {
+
+struct Session::Parts {
+  Parts(const SessionOptions& session_options, std::unique_ptr<PgPool> readers, std::unique_ptr<PgPool> writers,
+        RedisOptions redis, SessionId session, LifeLock life_lock);
+  ~Parts();
+
+  /// State, mount and everything above it, once the sandbox's facts are known.
+  Status assemble(const SandboxFacts& facts);
+
+  /// What the bus brings, sorted to whom it concerns.
+  void on_news(const News& news);
+  void on_lost(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped);
+  /// Runs jobs that must not run where they come up (a bus handler, a request): answering a refresh, detaching.
+  void attend(std::stop_token stop);
+  void start();
+  void stop();
+
+  const SessionOptions options;
+  const SystemClock clock;
+  const SessionId self;
+  LifeLock life;
+  std::unique_ptr<PgPool> read_pool;
+  std::unique_ptr<PgPool> write_pool;  // commits and the lease never wait behind reads
+  PgLoader loader;
+  PgSink sink;
+  PgLeaseStore lease_store;
+  RedisBus bus;
+  ContentCache cache;
+  std::optional<State> state;
+  std::unique_ptr<FuseServer> fuse;
+  std::optional<Notifier> notifier;
+  std::optional<Adoption> adoption;
+  std::optional<Fetcher> fetcher;
+  std::optional<Committer> committer;
+  std::optional<Publisher> publisher;
+  std::optional<Lease> lease;
+  std::optional<Watcher> watcher;
+  std::optional<Refresh> refresh;
+  std::optional<Heartbeat> heartbeat;
+  std::optional<Housekeeper> housekeeper;
+  std::optional<Vfs> vfs;
+
+  Mutex jobs_mutex;
+  CondVar jobs_changed;
+  std::deque<std::function<void()>> jobs GUARDED_BY(jobs_mutex);
+  std::jthread attendant;
+  void later(std::function<void()> job);
+};
+
+}  // namespace sboxfs
