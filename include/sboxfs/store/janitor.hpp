@@ -28,7 +28,7 @@ struct MarkedBlobs {
 /// First phase: of `limit` blobs from `from` on, marks those that no chunk names.
 Result<MarkedBlobs> mark_dead_blobs(PgPool& pool, const std::string& tenant, const Hash& from, unsigned limit);
 /// Second phase: deletes up to `limit` blobs marked for longer than `grace_ns` and still unnamed; takes the mark from
-/// those that are named again. Returns how many it deleted. A grace shorter than a commit may take breaks writers.
+/// those that are named again. Returns how many it handled. A grace shorter than a commit may take breaks writers.
 Result<std::uint64_t> delete_dead_blobs(PgPool& pool, const std::string& tenant, unsigned limit,
                                         std::int64_t grace_ns = 3600 * kSecondNs);
 
