@@ -23,6 +23,8 @@ auto guarded(F f) -> decltype(f()) {
     return f();
   } catch (const pqxx::transaction_rollback& e) {  // in libpqxx 6 not an sql_error
     return refusal("40001", e.what());
+  } catch (const pqxx::insufficient_privilege& e) {  // in libpqxx 6 without its sqlstate
+    return refusal("42501", e.what());
   } catch (const pqxx::sql_error& e) {
     return refusal(e.sqlstate(), e.what());
   } catch (const std::exception& e) {  // broken_connection, in_doubt_error, failure

@@ -114,7 +114,9 @@ TEST_CASE("admin: a copy has the committed tree, its own history from the source
 TEST_CASE("admin: the outbox holds what is not published and what was destroyed but not erased") {
   StoreFixture box("outbox");
   const auto mine = [&]() -> std::optional<OutboxItem> {
-    for (const OutboxItem& item : outbox(*box.pool, box.tenant).value()) {
+    const auto items = outbox(*box.pool, box.tenant);
+    REQUIRE(items.ok());
+    for (const OutboxItem& item : items.value()) {
       if (item.id == box.id) return item;
     }
     return std::nullopt;

@@ -225,7 +225,7 @@ TEST_CASE("commit: 500 small files") {
       blobs.push_back({batch.chunks.back().blob, batch.chunks.back().data});
     }
     const SystemClock clock;
-    server.query("CHECKPOINT");
+    if (round == 0) server.query("CHECKPOINT");  // the first one pays for full pages
     const auto wal0 = wal();
     const auto t0 = clock.monotonic_ns();
     REQUIRE(box.sink.upload(blobs).ok());

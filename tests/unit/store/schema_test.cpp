@@ -71,6 +71,7 @@ TEST_CASE("schema: an administrator without superuser, with CREATEROLE and CREAT
   request.admin.conninfo = "host=" + server.socket_dir() + " user=weak dbname=managed";
   request.tenant = "managed";
   const auto refused = init_store(request);
+  INFO(refused.error().what);
   CHECK(refused.code() == EACCES);
   if (server.query("SELECT current_setting('server_version_num')::int >= 160000").at(0) == "f") {
     request.admin.conninfo = "host=" + server.socket_dir() + " user=plain dbname=managed";
