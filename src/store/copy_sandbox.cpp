@@ -32,7 +32,7 @@ inodes AS (
          i.parent, i.target
     FROM source, sboxfs.inodes i
    WHERE i.tenant = $1 AND i.sandbox = $2
-     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = i.ino)),
+     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = i.ino OFFSET 0)),
 dirents AS (
   INSERT INTO sboxfs.dirents (tenant, sandbox, parent, cookie, name, ino, type)
   SELECT $1, $3, d.parent, d.cookie, d.name, d.ino, d.type FROM source, sboxfs.dirents d
@@ -41,20 +41,20 @@ chunks AS (
   INSERT INTO sboxfs.chunks (tenant, sandbox, ino, idx, mask, blob)
   SELECT $1, $3, c.ino, c.idx, c.mask, c.blob FROM source, sboxfs.chunks c
    WHERE c.tenant = $1 AND c.sandbox = $2
-     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = c.ino)),
+     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = c.ino OFFSET 0)),
 patches AS (
   INSERT INTO sboxfs.patches (tenant, sandbox, ino, idx, version, start, data)
   SELECT $1, $3, p.ino, p.idx, p.version, p.start, p.data FROM source, sboxfs.patches p
    WHERE p.tenant = $1 AND p.sandbox = $2
-     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = p.ino)),
+     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = p.ino OFFSET 0)),
 ranges AS (
   INSERT INTO sboxfs.ranges (tenant, sandbox, ino, start, stop)
   SELECT $1, $3, r.ino, r.start, r.stop FROM source, sboxfs.ranges r WHERE r.tenant = $1 AND r.sandbox = $2
-     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = r.ino)),
+     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = r.ino OFFSET 0)),
 xattrs AS (
   INSERT INTO sboxfs.xattrs (tenant, sandbox, ino, name, value)
   SELECT $1, $3, x.ino, x.name, x.value FROM source, sboxfs.xattrs x WHERE x.tenant = $1 AND x.sandbox = $2
-     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = x.ino))
+     AND NOT EXISTS (SELECT FROM sboxfs.orphans o WHERE o.tenant = $1 AND o.sandbox = $2 AND o.ino = x.ino OFFSET 0))
 SELECT version FROM sandbox)sql"};
 
 /// A million files take some ten seconds; the role's time-outs and the pool's are meant for short statements.

@@ -8,9 +8,10 @@ namespace {
 constexpr PgStatement kMark{"mark_dead_blobs", R"sql(
 WITH page AS (SELECT hash FROM sboxfs.blobs WHERE tenant = $1 AND hash > $2 ORDER BY hash LIMIT $3),
 marked AS (
-  UPDATE sboxfs.blobs b SET dead_since = now() FROM page p
-   WHERE b.tenant = $1 AND b.hash = p.hash AND b.dead_since IS NULL
-     AND NOT EXISTS (SELECT FROM sboxfs.chunks c WHERE c.tenant = $1 AND c.blob = p.hash)
+  UPDATE sboxfs.blobs SET dead_since = now()
+   WHERE tenant = $1 AND dead_since IS NULL AND hash = ANY (ARRAY(
+     SELECT p.hash FROM page p
+      WHERE NOT EXISTS (SELECT FROM sboxfs.chunks c WHERE c.tenant = $1 AND c.blob = p.hash OFFSET 0)))
   RETURNING 1)
 SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM page),
        (SELECT hash FROM page ORDER BY hash DESC LIMIT 1))sql"};
@@ -23,13 +24,13 @@ WITH marked AS (
    WHERE tenant = $1 AND dead_since < now() - )sql" SBOXFS_NS("$3") R"sql(
    ORDER BY dead_since LIMIT $2 FOR UPDATE SKIP LOCKED),
 judged AS (
-  SELECT hash, EXISTS (SELECT FROM sboxfs.chunks c WHERE c.tenant = $1 AND c.blob = m.hash) AS named FROM marked m),
+  SELECT hash, EXISTS (SELECT FROM sboxfs.chunks c WHERE c.tenant = $1 AND c.blob = m.hash OFFSET 0) AS named FROM marked m),
 spared AS (
-  UPDATE sboxfs.blobs b SET dead_since = NULL FROM judged j
-   WHERE j.named AND b.tenant = $1 AND b.hash = j.hash RETURNING 1),
+  UPDATE sboxfs.blobs SET dead_since = NULL
+   WHERE tenant = $1 AND hash = ANY (ARRAY(SELECT hash FROM judged WHERE named)) RETURNING 1),
 deleted AS (
-  DELETE FROM sboxfs.blobs b USING judged j
-   WHERE NOT j.named AND b.tenant = $1 AND b.hash = j.hash RETURNING 1)
+  DELETE FROM sboxfs.blobs
+   WHERE tenant = $1 AND hash = ANY (ARRAY(SELECT hash FROM judged WHERE NOT named)) RETURNING 1)
 SELECT (SELECT count(*) FROM deleted) + (SELECT count(*) FROM spared))sql"};
 
 }  // namespace

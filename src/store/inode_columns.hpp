@@ -48,6 +48,12 @@ inline Entry read_entry(const PgRows& rows, int row, int first) {
   return out;
 }
 
+/// Joins the inode with that number as i; $1 tenant, $2 sandbox. LATERAL ... OFFSET 0 makes the planner look each one
+/// up by its whole key: without statistics (a fresh database) it would walk all inodes of the sandbox instead.
+#define SBOXFS_INODE_OF(ino)                                                                                  \
+  "CROSS JOIN LATERAL (SELECT * FROM sboxfs.inodes n WHERE n.tenant = $1 AND n.sandbox = $2 AND n.ino = " ino \
+  " OFFSET 0) i "
+
 inline Hash read_hash(std::string_view bytes) {
   Hash out;
   if (bytes.size() == out.bytes.size()) std::memcpy(out.bytes.data(), bytes.data(), bytes.size());

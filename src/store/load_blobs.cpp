@@ -10,7 +10,7 @@ namespace {
 constexpr PgStatement kBlobs{"blobs", R"sql(
 SELECT u.position, b.codec, b.size, b.data
   FROM unnest($2::bytea[]) WITH ORDINALITY AS u (hash, position)
-  JOIN sboxfs.blobs b ON b.tenant = $1 AND b.hash = u.hash)sql"};
+ CROSS JOIN LATERAL (SELECT * FROM sboxfs.blobs n WHERE n.tenant = $1 AND n.hash = u.hash OFFSET 0) b)sql"};
 
 }  // namespace
 

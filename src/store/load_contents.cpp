@@ -21,8 +21,9 @@ UNION ALL
   FROM (SELECT u.position, k.ino, k.idx, k.blob, k.mask, b.codec, b.size, b.data,
                sum(coalesce(b.size, 0)) OVER (ORDER BY u.position) AS total
           FROM unnest($3::bigint[]) WITH ORDINALITY AS u (ino, position)
-          JOIN sboxfs.chunks k ON k.tenant = $1 AND k.sandbox = $2 AND k.ino = u.ino AND k.idx = 0
-          LEFT JOIN sboxfs.blobs b ON b.tenant = $1 AND b.hash = k.blob) c
+         CROSS JOIN LATERAL (SELECT * FROM sboxfs.chunks n
+                              WHERE n.tenant = $1 AND n.sandbox = $2 AND n.ino = u.ino AND n.idx = 0 OFFSET 0) k
+          LEFT JOIN LATERAL (SELECT * FROM sboxfs.blobs n WHERE n.tenant = $1 AND n.hash = k.blob OFFSET 0) b ON true) c
   )sql" SBOXFS_CHUNK_PATCHES R"sql(
  WHERE c.total <= $4
  ORDER BY c.position))sql"};

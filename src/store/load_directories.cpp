@@ -19,14 +19,14 @@ constexpr PgStatement kDirectories{
 UNION ALL
 SELECT NULL, NULL, i.ino, NULL, NULL, NULL, )sql" SBOXFS_INODE_COLUMNS R"sql(
   FROM unnest($3::bigint[]) AS u (ino)
-  JOIN sboxfs.inodes i ON i.tenant = $1 AND i.sandbox = $2 AND i.ino = u.ino
+  )sql" SBOXFS_INODE_OF("u.ino") R"sql(
 UNION ALL
 (SELECT NULL, NULL, )sql" SBOXFS_DIRENT_COLUMNS ", " SBOXFS_INODE_COLUMNS R"sql(
   FROM unnest($3::bigint[]) AS u (ino)
   CROSS JOIN LATERAL (SELECT * FROM sboxfs.dirents e
                        WHERE e.tenant = $1 AND e.sandbox = $2 AND e.parent = u.ino
                        ORDER BY e.cookie LIMIT $4 + 1) d
-  JOIN sboxfs.inodes i ON i.tenant = $1 AND i.sandbox = $2 AND i.ino = d.ino
+  )sql" SBOXFS_INODE_OF("d.ino") R"sql(
  LIMIT $5 + 1))sql"};
 
 }  // namespace

@@ -19,7 +19,7 @@ SELECT NULL, NULL, )sql" SBOXFS_DIRENT_COLUMNS ", " SBOXFS_INODE_COLUMNS R"sql(
   FROM (SELECT * FROM sboxfs.dirents
          WHERE tenant = $1 AND sandbox = $2 AND parent = $3 AND cookie >= $4
          ORDER BY cookie FETCH FIRST $5 ROWS WITH TIES) d
-  JOIN sboxfs.inodes i ON i.tenant = $1 AND i.sandbox = $2 AND i.ino = d.ino)sql"};
+  )sql" SBOXFS_INODE_OF("d.ino")};
 
 }  // namespace
 

@@ -8,7 +8,7 @@ namespace {
 constexpr PgStatement kName{"name", "SELECT s.version, s.batch, " SBOXFS_DIRENT_COLUMNS ", " SBOXFS_INODE_COLUMNS R"sql(
   FROM sboxfs.sandboxes s
   LEFT JOIN (sboxfs.dirents d
-             JOIN sboxfs.inodes i ON i.tenant = $1 AND i.sandbox = $2 AND i.ino = d.ino)
+             )sql" SBOXFS_INODE_OF("d.ino") R"sql()
     ON d.tenant = $1 AND d.sandbox = $2 AND d.parent = $3 AND d.cookie = $4
  WHERE s.tenant = $1 AND s.id = $2 AND s.destroyed_at IS NULL)sql"};
 

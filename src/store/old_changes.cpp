@@ -7,16 +7,15 @@ namespace {
 // Versions are committed in the order of time: of each sandbox's first rows, those past the age go.
 constexpr PgStatement kDelete{"delete_old_changes", R"sql(
 WITH old AS (
-  SELECT s.id, c.version
+  SELECT c.ctid AS row
     FROM sboxfs.sandboxes s
-   CROSS JOIN LATERAL (SELECT version, committed_at FROM sboxfs.changes c
+   CROSS JOIN LATERAL (SELECT c.ctid, committed_at FROM sboxfs.changes c
                         WHERE c.tenant = $1 AND c.sandbox = s.id AND c.version < s.version - $4
                         ORDER BY version LIMIT $2) c
    WHERE s.tenant = $1 AND c.committed_at < now() - )sql" SBOXFS_NS("$3") R"sql(
    LIMIT $2),
 deleted AS (
-  DELETE FROM sboxfs.changes c USING old o
-   WHERE c.tenant = $1 AND c.sandbox = o.id AND c.version = o.version RETURNING 1)
+  DELETE FROM sboxfs.changes WHERE tenant = $1 AND ctid = ANY (ARRAY(SELECT row FROM old)) RETURNING 1)
 SELECT count(*) FROM deleted)sql"};
 
 }  // namespace

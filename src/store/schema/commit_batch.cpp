@@ -4,6 +4,7 @@
 namespace sboxfs::schema {
 
 const char kCommitBatch[] = R"sql(
+-- Rows to delete are found by LATERAL ... OFFSET 0, each by its whole key, whatever the statistics say.
 -- SB001: epoch or base did not match (somebody else has the lease, or has had it). SB002: destroyed or unknown.
 CREATE FUNCTION sboxfs.commit_batch(
   p_tenant text, p_sandbox uuid, p_session uuid, p_epoch bigint, p_base bigint, p_base_batch uuid, p_batch uuid,
@@ -45,9 +46,11 @@ BEGIN
   END IF;
 
   IF cardinality(u_parent) > 0 THEN
-    DELETE FROM sboxfs.dirents d USING unnest(u_parent, u_cookie, u_name) AS u (parent, cookie, name)
-     WHERE d.tenant = p_tenant AND d.sandbox = p_sandbox AND d.parent = u.parent AND d.cookie = u.cookie
-       AND d.name = u.name;
+    DELETE FROM sboxfs.dirents WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(u_parent, u_cookie, u_name) AS u (parent, cookie, name)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.dirents r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.parent = u.parent
+                              AND r.cookie = u.cookie AND r.name = u.name OFFSET 0) d));
   END IF;
   IF cardinality(d_parent) > 0 THEN
     INSERT INTO sboxfs.dirents (tenant, sandbox, parent, cookie, name, ino, type)
@@ -56,20 +59,35 @@ BEGIN
   END IF;
 
   IF cardinality(t_ino) > 0 THEN
-    DELETE FROM sboxfs.patches p USING unnest(t_ino, t_from) AS t (ino, start)
-     WHERE p.tenant = p_tenant AND p.sandbox = p_sandbox AND p.ino = t.ino AND p.idx >= t.start;
-    DELETE FROM sboxfs.chunks c USING unnest(t_ino, t_from) AS t (ino, start)
-     WHERE c.tenant = p_tenant AND c.sandbox = p_sandbox AND c.ino = t.ino AND c.idx >= t.start;
+    DELETE FROM sboxfs.patches WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(t_ino, t_from) AS t (ino, start)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.patches r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = t.ino
+                              AND r.idx >= t.start OFFSET 0) d));
+    DELETE FROM sboxfs.chunks WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(t_ino, t_from) AS t (ino, start)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.chunks r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = t.ino
+                              AND r.idx >= t.start OFFSET 0) d));
   END IF;
   IF cardinality(h_ino) > 0 THEN  -- holes
-    DELETE FROM sboxfs.patches p USING unnest(h_ino, h_idx) AS h (ino, idx)
-     WHERE p.tenant = p_tenant AND p.sandbox = p_sandbox AND p.ino = h.ino AND p.idx = h.idx;
-    DELETE FROM sboxfs.chunks c USING unnest(h_ino, h_idx) AS h (ino, idx)
-     WHERE c.tenant = p_tenant AND c.sandbox = p_sandbox AND c.ino = h.ino AND c.idx = h.idx;
+    DELETE FROM sboxfs.patches WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(h_ino, h_idx) AS h (ino, idx)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.patches r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = h.ino
+                              AND r.idx = h.idx OFFSET 0) d));
+    DELETE FROM sboxfs.chunks WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(h_ino, h_idx) AS h (ino, idx)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.chunks r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = h.ino
+                              AND r.idx = h.idx OFFSET 0) d));
   END IF;
   IF cardinality(c_ino) > 0 THEN
-    DELETE FROM sboxfs.patches p USING unnest(c_ino, c_idx) AS c (ino, idx)
-     WHERE p.tenant = p_tenant AND p.sandbox = p_sandbox AND p.ino = c.ino AND p.idx = c.idx;
+    DELETE FROM sboxfs.patches WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(c_ino, c_idx) AS c (ino, idx)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.patches r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = c.ino
+                              AND r.idx = c.idx OFFSET 0) d));
     INSERT INTO sboxfs.chunks (tenant, sandbox, ino, idx, mask, blob)
     SELECT p_tenant, p_sandbox, n.ino, n.idx, n.mask, nullif(n.blob, '')
       FROM unnest(c_ino, c_idx, c_mask, c_blob) AS n (ino, idx, mask, blob)
@@ -90,8 +108,11 @@ BEGIN
     SELECT p_tenant, p_sandbox, n.* FROM unnest(r_ino, r_start, r_stop) AS n;
   END IF;
   IF cardinality(y_ino) > 0 THEN
-    DELETE FROM sboxfs.xattrs x USING unnest(y_ino, y_name) AS y (ino, name)
-     WHERE x.tenant = p_tenant AND x.sandbox = p_sandbox AND x.ino = y.ino AND x.name = y.name;
+    DELETE FROM sboxfs.xattrs WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM unnest(y_ino, y_name) AS y (ino, name)
+       CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.xattrs r
+                            WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = y.ino
+                              AND r.name = y.name OFFSET 0) d));
   END IF;
   IF cardinality(x_ino) > 0 THEN
     INSERT INTO sboxfs.xattrs (tenant, sandbox, ino, name, value)
