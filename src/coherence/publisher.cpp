@@ -41,15 +41,23 @@ void Publisher::committed(const Change& change, Version previous) {
   news.epoch = change.epoch;
   news.session = self_;
   news.delta = change.delta;
+  MutexLock state_lock(state_.mu);  // `seen` must not move while it is compared
+  const bool newest = news.stamp == state_.seen;
   MutexLock lock(mutex_);
   committed_ns_ = clock_.monotonic_ns();
-  if (change.stamp.version <= published_) return;
-  if (pending_) {
-    if (pending_->stamp.version >= news.stamp.version) return;
-    // One announcement for both: what it skips, its listeners ask Postgres for.
-    news.previous = pending_->previous;
-    news.delta.reset();
+  if (published_ >= news.stamp.version) {
+    // Acknowledged already; or, if this is what the database has, the key was lost or belonged to another history.
+    if (!newest) return;
+    published_ = recorded_ = news.stamp.version - 1;
   }
+  if (pending_ && pending_->stamp.version < news.stamp.version) {
+    // One announcement for both: what it skips, its listeners ask Postgres for.
+    news.previous = std::min(pending_->previous, news.previous);
+    news.delta.reset();
+  } else if (pending_ && (!newest || pending_->stamp == news.stamp)) {
+    return;
+  }
+  retry_ns_ = 0;
   pending_ = std::move(news);
   changed_.notify_all();
 }
@@ -75,8 +83,9 @@ Version Publisher::published() const {
 
 std::int64_t Publisher::wait_ns() const {
   const std::int64_t now = clock_.monotonic_ns();
-  if (pending_) return std::max<std::int64_t>(retry_ns_ - now, 0);
-  if (recorded_ < published_) return std::max<std::int64_t>(committed_ns_ + options_.record_after_ns - now, 0);
+  if (pending_ && !publishing_) return std::max<std::int64_t>(retry_ns_ - now, 0);
+  if (!pending_ && recorded_ < published_)
+    return std::max<std::int64_t>(committed_ns_ + options_.record_after_ns - now, 0);
   return options_.drain_interval_ns;
 }
 
@@ -103,9 +112,14 @@ void Publisher::loop(std::stop_token stop) {
 void Publisher::publish_one() {
   News news;
   {
+    MutexLock state_lock(state_.mu);
     MutexLock lock(mutex_);
     if (!pending_ || publishing_) return;
-    if (state_.destroyed) {  // nobody publishes for a destroyed sandbox
+    // Nobody publishes for a destroyed sandbox, nor a version that the database has lost (it was restored).
+    const Version seen = state_.seen.version;
+    const bool lost =
+        pending_->stamp.version > seen || (pending_->stamp.version == seen && pending_->stamp != state_.seen);
+    if (state_.destroyed || lost) {
       pending_.reset();
       changed_.notify_all();
       return;

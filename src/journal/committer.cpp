@@ -64,6 +64,7 @@ bool Committer::next(std::stop_token stop, InFlight& flight) {
     }
     // All of it cancelled out: settled without a transaction.
     state_.journal.settle(state_.tree, flight, state_.seen.version);
+    told_ = flight.number;
     state_.committed.notify_all();
   }
 }
@@ -72,13 +73,14 @@ void Committer::commit(InFlight flight) {
   hash_chunks(flight.batch, options_.uploaders);
   milliseconds pause = kFirstRetry;
   bool in_doubt = false;
+  std::int64_t sent_ns = 0;
   while (!abandon_) {
     CommitTerms terms;
     {
       MutexLock lock(state_.mu);
       terms = {state_.epoch, state_.seen, published_version.load(), options_.lease_ns};
     }
-    const std::int64_t sent_ns = clock_.monotonic_ns();
+    if (!in_doubt) sent_ns = clock_.monotonic_ns();  // looking a commit up does not renew the lease
     const CommitOutcome outcome = in_doubt ? sink_.look_up(flight.batch.id, terms) : attempt(flight, terms);
     switch (outcome.state) {
       case CommitState::committed: settle(flight, outcome, terms, sent_ns); return;
@@ -115,9 +117,11 @@ void Committer::settle(const InFlight& flight, const CommitOutcome& outcome, con
     state_.seen = outcome.stamp;
     state_.recent.add(outcome.stamp.version, change.delta);
     state_.flying = {};
-    state_.committed.notify_all();
   }
   if (events_.committed) events_.committed(change, terms.base.version, sent_ns);
+  MutexLock lock(state_.mu);
+  told_ = flight.number;
+  state_.committed.notify_all();
 }
 
 void Committer::lose(InFlight flight, CommitState why) {
@@ -128,6 +132,7 @@ void Committer::lose(InFlight flight, CommitState why) {
     lost.push_back(std::move(flight));
     if (!state_.journal.empty()) lost.push_back(state_.journal.cut(state_.tree));
     state_.journal.reset();
+    told_ = state_.journal.committed();
     dropped = state_.tree.everything();
     state_.tree.drop_all();
     state_.recent.clear();
@@ -145,7 +150,7 @@ void Committer::lose(InFlight flight, CommitState why) {
 Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) {
   {
     MutexLock lock(state_.mu);
-    if (state_.journal.committed() >= number) return {};
+    if (told_ >= number) return {};
   }
   BlockingSection waiting;
   const std::int64_t start = clock_.monotonic_ns();
@@ -154,7 +159,7 @@ Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) 
   state_.work.notify_one();
   for (;;) {
     if (state_.losses != losses) return fail(EIO, "the changes were lost with the lease");
-    if (state_.journal.committed() >= number) return {};
+    if (told_ >= number) return {};
     if (BlockingSection::interrupted()) return fail(EINTR);
     if (timeout_ns > 0 && clock_.monotonic_ns() - start > timeout_ns)
       return fail(ETIMEDOUT, "the database did not commit in time");

@@ -44,7 +44,7 @@ class Committer {
   /// Stops after everything accepted so far was committed, or, with `abandon`, as soon as the call under way ends.
   void stop(bool abandon);
 
-  /// Waits until batch `number` is committed. Errors: EIO it was lost; EINTR interrupted; ETIMEDOUT after
+  /// Waits until batch `number` is committed and CommitEvents::committed has returned. Errors: EIO it was lost; EINTR interrupted; ETIMEDOUT after
   /// `timeout_ns` (<= 0: never).
   Status wait_committed(std::uint64_t number, std::int64_t timeout_ns = 0);
   /// Everything accepted so far.
@@ -71,6 +71,7 @@ class Committer {
   const Clock& clock_;
   const CommitterOptions options_;
   const CommitEvents events_;
+  std::uint64_t told_ GUARDED_BY(state_.mu) = 0;  // newest batch the layers above know the end of
   std::jthread thread_;
   std::atomic<bool> abandon_{false};
 };
