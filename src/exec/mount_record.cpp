@@ -13,12 +13,15 @@
 
 #include "sboxfs/base/hash.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/exec/mount_point.hpp"
 
 namespace sboxfs {
 namespace {
 
 constexpr std::string_view kSuffix = ".mount";
 constexpr int kPollMs = 20;
+/// How long an earlier process at the same directory may take to commit.
+constexpr int kEndingMs = 120'000;
 
 std::string stem(const MountRecord& record) {
   return cat(record.sandbox.text(), "-", to_hex(sha256(record.mount_point).view().substr(0, 4)));
@@ -38,6 +41,14 @@ bool is_current(int fd, const std::string& file) {
          held.st_dev == named.st_dev;
 }
 
+Status write_record(int fd, const MountRecord& record) {
+  const std::string text = record_to_json(record) + "\n";
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return fail(errno, cat("can not write ", record.file));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<OwnRecord> OwnRecord::take(const Home& home, MountRecord record) {
@@ -47,15 +58,18 @@ Result<OwnRecord> OwnRecord::take(const Home& home, MountRecord record) {
   if (sockets != home.run_dir()) SBOXFS_TRY(make_private_directory(sockets, ::geteuid(), ::getegid()));
   record.control = cat(sockets, "/", name, ".sock");
   record.pid = ::getpid();
-  for (;;) {
-    SBOXFS_ASSIGN(UniqueFd lock, lock_file(record.file));
-    if (!is_current(lock.get(), record.file)) continue;
-    const std::string text = record_to_json(record) + "\n";
-    if (::ftruncate(lock.get(), 0) != 0 ||
-        ::pwrite(lock.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-      return fail(errno, cat("can not write ", record.file));
+  for (int waited = 0;; waited += kPollMs) {
+    auto lock = try_lock_file(record.file);
+    if (lock.ok() && !is_current(lock->get(), record.file)) continue;
+    if (!lock.ok() && lock.code() != EWOULDBLOCK) return Error(lock.error());
+    if (lock.ok()) {
+      SBOXFS_TRY(write_record(lock->get(), record));
+      return OwnRecord(std::move(record), std::move(*lock));
     }
-    return OwnRecord(std::move(record), std::move(lock));
+    if (mounted_at(record.mount_point).mounted || waited >= kEndingMs) {
+      return fail(EBUSY, cat("another process mounts this sandbox at ", record.mount_point));
+    }
+    ::poll(nullptr, 0, kPollMs);
   }
 }
 

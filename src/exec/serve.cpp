@@ -99,7 +99,7 @@ class Attendant {
 
 }  // namespace
 
-Status serve_mount(const MountRequest& request, Readiness& readiness) {
+Status serve_mount(const MountRequest& request, Readiness& readiness, bool& answered) {
   const sigset_t signals = ending_signals();
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
@@ -121,7 +121,8 @@ Status serve_mount(const MountRequest& request, Readiness& readiness) {
   Status ended;
   {
     const Attendant attendant(*session, *control);
-    ended = session->run([&request, &readiness] {
+    ended = session->run([&request, &readiness, &answered] {
+      answered = true;
       if (readiness.background()) {
         if (const Status left = leave_terminal(request.log_file); !left.ok()) log::warn(left.error().what);
       }

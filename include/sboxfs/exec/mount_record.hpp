@@ -34,7 +34,8 @@ struct MountRecord {
 class OwnRecord {
  public:
   /// Waits until no earlier process holds the record of this sandbox at this directory (it may still be committing
-  /// after an umount), then takes it. Fills in `pid`, `control` and `file`.
+  /// after an umount), then takes it. Fills in `pid`, `control` and `file`. EBUSY when that one is mounted there, or
+  /// still there after 120 s.
   static Result<OwnRecord> take(const Home& home, MountRecord record);
   OwnRecord(OwnRecord&&) = default;
   OwnRecord& operator=(OwnRecord&&) = default;

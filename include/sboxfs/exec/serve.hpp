@@ -20,9 +20,10 @@ struct MountRequest {
 };
 
 /// Mounts and serves until the mount is gone and everything is committed. Reports to `readiness` once the mount answers
-/// (leaving the terminal first if in the background); a failure before that is only returned. TERM, INT and HUP end it.
+/// (leaving the terminal first if in the background) and sets `answered`; a failure before that is only returned. TERM,
+/// INT and HUP end it.
 /// Errors: as Session::open and Session::run, and the errno of the record's and the log's files.
 /// Must be called while the process has one thread (it blocks signals for all of them).
-Status serve_mount(const MountRequest& request, Readiness& readiness);
+Status serve_mount(const MountRequest& request, Readiness& readiness, bool& answered);
 
 }  // namespace sboxfs

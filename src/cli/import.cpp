@@ -1,0 +1,117 @@
+#include "import.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <iostream>
+
+#include "archive.hpp"
+#include "sboxfs/base/fd.hpp"
+
+namespace sboxfs::cli {
+namespace {
+
+constexpr std::size_t kBlock = 256 * 1024;
+
+Status copy_data(archive* in, archive* disk, const std::string& path) {
+  const void* data = nullptr;
+  std::size_t size = 0;
+  la_int64_t offset = 0;
+  for (;;) {
+    const int got = ::archive_read_data_block(in, &data, &size, &offset);
+    if (got == ARCHIVE_EOF) return {};
+    if (got < ARCHIVE_WARN) return archive_error(in, path);
+    if (::archive_write_data_block(disk, data, size, offset) < ARCHIVE_OK) return archive_error(disk, path);
+  }
+}
+
+int extract_flags() {
+  int flags = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_ACL | ARCHIVE_EXTRACT_XATTR |
+              ARCHIVE_EXTRACT_SPARSE | ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+              ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
+  if (::geteuid() == 0) flags |= ARCHIVE_EXTRACT_OWNER;
+  return flags;
+}
+
+/// Unpacks the tar that comes from `fd` into the working directory.
+Result<ImportReport> unpack(int fd) {
+  const ReadArchive in(::archive_read_new(), &archive_read_free);
+  const WriteArchive disk(::archive_write_disk_new(), &archive_write_free);
+  ::archive_read_support_filter_all(in.get());
+  ::archive_read_support_format_tar(in.get());
+  ::archive_write_disk_set_options(disk.get(), extract_flags());
+  if (::archive_read_open_fd(in.get(), fd, kBlock) != ARCHIVE_OK) return archive_error(in.get(), "not a tar");
+  ImportReport report;
+  for (;;) {
+    archive_entry* entry = nullptr;
+    const int got = ::archive_read_next_header(in.get(), &entry);
+    if (got == ARCHIVE_EOF) break;
+    if (got < ARCHIVE_WARN) return archive_error(in.get(), "can not read the tar");
+    const std::string path = ::archive_entry_pathname(entry);
+    // A warning here is metadata that could not be set: this promises all of it.
+    if (::archive_write_header(disk.get(), entry) != ARCHIVE_OK) return archive_error(disk.get(), path);
+    if (::archive_entry_size(entry) > 0) SBOXFS_TRY(copy_data(in.get(), disk.get(), path));
+    if (::archive_write_finish_entry(disk.get()) != ARCHIVE_OK) return archive_error(disk.get(), path);
+    ++report.entries;
+  }
+  if (::archive_write_close(disk.get()) != ARCHIVE_OK) return archive_error(disk.get(), "can not finish");
+  return report;
+}
+
+/// libarchive walks a directory by changing its working directory, and unpacks into the working directory: so the one
+/// is done in a child.
+Result<ImportReport> import_directory(const std::string& source) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(errno, "can not make a pipe");
+  UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail(errno, "can not start a process");
+  if (pid == 0) {
+    read_end.reset();
+    const auto skipped = write_directory(source, write_end.get());
+    // A broken pipe is the other side's failure, which that side reports.
+    if (!skipped.ok() && skipped.code() != EPIPE) std::cerr << "sboxfs create: " << skipped.error().what << "\n";
+    if (skipped.ok() && *skipped > 0) std::cerr << "sboxfs create: warning: " << *skipped << " sockets left out\n";
+    ::_exit(skipped.ok() ? 0 : 1);
+  }
+  write_end.reset();
+  auto report = unpack(read_end.get());
+  read_end.reset();
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (report.ok() && status != 0) return fail(EIO, cat("can not read all of ", source));
+  return report;
+}
+
+}  // namespace
+
+Result<ImportReport> import_tree(const std::string& source, const std::string& target) {
+  std::string absolute = source;
+  struct stat attr {};
+  UniqueFd file;
+  if (source != "-") {
+    if (::stat(source.c_str(), &attr) != 0) return fail(errno, cat("can not read ", source));
+    std::array<char, PATH_MAX> real{};
+    if (::realpath(source.c_str(), real.data()) == nullptr) return fail(errno, cat("can not read ", source));
+    absolute = real.data();
+    if (!S_ISDIR(attr.st_mode)) {
+      file.reset(::open(absolute.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!file) return fail(errno, cat("can not read ", source));
+    }
+  }
+  if (::chdir(target.c_str()) != 0) return fail(errno, cat("can not enter ", target));
+  // Modes come from the source, not from the caller's mask.
+  const mode_t mask = ::umask(0);
+  auto report = source == "-" ? unpack(STDIN_FILENO) : file ? unpack(file.get()) : import_directory(absolute);
+  ::umask(mask);
+  if (::chdir("/") != 0) return fail(errno, "can not leave the mount");
+  return report;
+}
+
+}  // namespace sboxfs::cli
