@@ -21,31 +21,36 @@ constexpr std::int64_t kHeadStartNs = 3 * kMillisecondNs;
 Status Lease::acquire() {
   if (options_.read_only) return fail(EROFS);
   BlockingSection waiting;
-  {
-    MutexLock lock(mutex_);
-    for (;;) {
-      if (state_.destroyed) return fail(ESTALE, "the sandbox was destroyed");
-      if (BlockingSection::interrupted()) return fail(EINTR);
-      if (phase_ == Phase::held) {
-        lock.unlock();
-        bool writable = false;
-        {
-          MutexLock state_lock(state_.mu);
-          writable = state_.writable;
-        }
-        lock.lock();
-        if (writable) return {};
-        if (phase_ == Phase::held) break;  // it ran out of time: asked for again
-        continue;
-      }
-      if (phase_ == Phase::free) break;
-      changed_.wait_for(lock, kSlice);
-    }
-    phase_ = Phase::asking;
-  }
+  SBOXFS_ASSIGN(const bool attempt, begin());
+  if (!attempt) return {};
   const Status status = ask();
-  set_phase(status.ok() ? Phase::held : Phase::free);
+  MutexLock lock(mutex_);
+  outcome_ = status;
+  phase_ = mine_ ? Phase::held : Phase::free;
+  changed_.notify_all();
   return status;
+}
+
+Result<bool> Lease::begin() {
+  std::uint64_t waited_for = 0;
+  MutexLock lock(mutex_);
+  for (;;) {
+    if (state_.destroyed) return fail(ESTALE, "the sandbox was destroyed");
+    if (BlockingSection::interrupted()) return fail(EINTR);
+    if (phase_ == Phase::held) {
+      MutexLock state_lock(state_.mu);
+      if (state_.writable) return false;
+    }
+    const bool failed = waited_for == attempts_ && waited_for != 0 && !outcome_.ok() && outcome_.code() != EINTR;
+    if (phase_ != Phase::asking && failed) return outcome_.error();
+    // Held without accepting changes: it ran out of time, and is asked for again.
+    if ((phase_ == Phase::free || phase_ == Phase::held) && !reserving_) break;
+    if (phase_ == Phase::asking) waited_for = attempts_;
+    changed_.wait_for(lock, kSlice);
+  }
+  phase_ = Phase::asking;
+  ++attempts_;
+  return true;
 }
 
 Status Lease::ask() {
@@ -76,50 +81,84 @@ Status Lease::ask() {
 }
 
 Result<bool> Lease::ask_once() {
-  const std::int64_t sent_ns = clock_.monotonic_ns();
+  std::int64_t sent_ns = clock_.monotonic_ns();
   SBOXFS_ASSIGN(LeaseAnswer answer, store_.acquire(options_.lease_ns, std::nullopt));
   if (!answer.grant && answer.state.writer && hooks_.holder_is_dead && hooks_.holder_is_dead(*answer.state.writer)) {
+    sent_ns = clock_.monotonic_ns();
     SBOXFS_ASSIGN(answer, store_.acquire(options_.lease_ns, answer.state.writer));
   }
-  if (answer.state.destroyed) {
-    state_.destroyed = true;
-    return fail(ESTALE, "the sandbox was destroyed");
+  bool again = false;
+  {
+    MutexLock lock(mutex_);
+    MutexLock state_lock(state_.mu);
+    // The same epoch: nobody else has changed anything, and what is not committed yet still can be.
+    again = mine_ && answer.grant && answer.grant->epoch == state_.epoch;
+    if (!again) mine_ = false;
   }
   if (!answer.grant) return false;
-  // Nothing is accepted before memory equals the version the lease was granted at.
-  if (const Status adopted = adopter_.adopt(answer.grant->stamp.version); !adopted.ok()) {
-    if (const Status released = store_.release(answer.grant->epoch); !released.ok()) return released.error();
-    return adopted.error();
+  if (!again) {
+    // Nothing is accepted before memory equals the version the lease was granted at.
+    if (const Status adopted = adopter_.adopt(answer.grant->stamp.version); !adopted.ok()) {
+      if (const Status released = store_.release(answer.grant->epoch); !released.ok()) return released.error();
+      return adopted.error();
+    }
   }
-  take(*answer.grant, sent_ns);
+  take(*answer.grant, sent_ns, again);
   return true;
 }
 
-void Lease::take(const LeaseGrant& grant, std::int64_t sent_ns) {
-  {
-    MutexLock lock(mutex_);
-    taken_ns_ = renewed_ns_ = looked_ns_ = used_ns_ = clock_.monotonic_ns();
-    valid_until_ns_ = sent_ns + options_.lease_ns;
+void Lease::take(const LeaseGrant& grant, std::int64_t sent_ns, bool again) {
+  MutexLock lock(mutex_);
+  const std::int64_t now = clock_.monotonic_ns();
+  if (!again) {
+    taken_ns_ = used_ns_ = now;
     wanted_ = false;
   }
-  MutexLock lock(state_.mu);
+  mine_ = true;
+  looked_ns_ = now;
+  renew_at_ns_ = sent_ns + options_.renew_ns;
+  valid_until_ns_ = sent_ns + options_.lease_ns;
+  MutexLock state_lock(state_.mu);
   state_.epoch = grant.epoch;
   state_.next_ino = grant.inos_from;
   state_.end_ino = grant.inos_from + grant.inos_count;
   // Half of the round trip is the best guess for when the database read its clock.
-  const std::int64_t half = (clock_.monotonic_ns() - sent_ns) / 2;
-  state_.clock_offset_ns = grant.database_wall_ns + half - clock_.wall_ns();
-  state_.writable = true;
+  state_.clock_offset_ns = grant.database_wall_ns + (now - sent_ns) / 2 - clock_.wall_ns();
+  state_.writable = now < valid_until_ns_ - options_.margin_ns;
+  changed_.notify_all();
 }
 
 Status Lease::more_inos() {
   BlockingSection waiting;
-  SBOXFS_ASSIGN(const LeaseAnswer answer, store_.acquire(options_.lease_ns, std::nullopt));
-  if (!answer.grant) return {};  // lost meanwhile: the caller asks for the lease again
-  MutexLock lock(state_.mu);
-  if (!state_.writable || state_.epoch != answer.grant->epoch || state_.next_ino < state_.end_ino) return {};
-  state_.next_ino = answer.grant->inos_from;
-  state_.end_ino = answer.grant->inos_from + answer.grant->inos_count;
+  {
+    MutexLock lock(mutex_);
+    while (reserving_) {
+      if (BlockingSection::interrupted()) return fail(EINTR);
+      changed_.wait_for(lock, kSlice);
+    }
+    // Only who holds it may ask: the call would take a free lease.
+    if (phase_ != Phase::held || !mine_) return {};
+    MutexLock state_lock(state_.mu);
+    if (state_.next_ino < state_.end_ino) return {};
+    reserving_ = true;
+  }
+  const Result<LeaseAnswer> answer = store_.acquire(options_.lease_ns, std::nullopt);
+  const bool ours = answer.ok() && answer->grant && answer->grant->epoch == epoch();
+  Status status;
+  if (!answer.ok()) {
+    status = answer.error();
+  } else if (!ours) {
+    // Somebody had it meanwhile: what the call brought is given back, and the caller asks for the lease anew.
+    if (answer->grant) status = store_.release(answer->grant->epoch);
+    on_lost();
+  }
+  MutexLock lock(mutex_);
+  reserving_ = false;
+  changed_.notify_all();
+  if (!ours) return status;
+  MutexLock state_lock(state_.mu);
+  state_.next_ino = answer->grant->inos_from;
+  state_.end_ino = answer->grant->inos_from + answer->grant->inos_count;
   return {};
 }
 

@@ -32,7 +32,8 @@ struct LeaseHooks {
   std::function<bool(const SessionId&)> holder_is_dead;
 };
 
-/// Thread-safe.
+/// Thread-safe; two threads: one renews and hands over, the other only watches the clock (the first may hang in a call
+/// to the database for longer than the lease lasts). Lock order: Lease, then State::mu.
 class Lease final : public WriteAccess {
  public:
   Lease(State& state, Committer& committer, LeaseStore& store, Bus& bus, Adopter& adopter, const Clock& clock,
@@ -46,31 +47,33 @@ class Lease final : public WriteAccess {
   /// Stops the thread; the lease stays as it is (give_up() first).
   void stop();
 
-  /// Commits what was accepted and releases the lease, if it is held. Errors: as Committer::sync; then it is not
-  /// released (it expires).
+  /// Commits what was accepted and releases the lease, if it is held. For the end of a session: no worker may be
+  /// waiting in acquire(). Errors: as Committer::sync and LeaseStore::release; then it is not released (it expires).
   Status give_up();
 
   /// News::Kind::want_lease and lease_free.
   void on_news(const News& news);
   /// A commit that was sent at `sent_ns` renewed the lease.
   void on_committed(std::int64_t sent_ns);
-  /// The committer was fenced.
+  /// The epoch is somebody else's (the committer was fenced).
   void on_lost();
   bool held() const;
 
  private:
   enum class Phase { free, asking, held, draining };
 
+  /// True: the caller shall ask; false: changes are accepted.
+  Result<bool> begin();
   Status ask();
   Result<bool> ask_once();
-  void take(const LeaseGrant& grant, std::int64_t sent_ns);
+  void take(const LeaseGrant& grant, std::int64_t sent_ns, bool again);
   void loop(std::stop_token stop);
   void tend();
-  void renew(Epoch epoch);
-  Status hand_over();
-  void set_phase(Phase phase) EXCLUDES(mutex_);
+  void renew();
+  Status hand_over(std::int64_t timeout_ns);
+  void guard(std::stop_token stop);
+  void accept_nothing() REQUIRES(mutex_);
   Epoch epoch() const;
-  void set_writable(bool writable);
 
   State& state_;
   Committer& committer_;
@@ -84,15 +87,20 @@ class Lease final : public WriteAccess {
   mutable Mutex mutex_;
   CondVar changed_;
   Phase phase_ GUARDED_BY(mutex_) = Phase::free;
-  bool wanted_ GUARDED_BY(mutex_) = false;  // somebody asks for it
-  bool freed_ GUARDED_BY(mutex_) = false;   // news: it was released
+  bool mine_ GUARDED_BY(mutex_) = false;       // State::epoch is ours as far as we know, expired or not
+  bool reserving_ GUARDED_BY(mutex_) = false;  // more_inos() is asking the database
+  bool wanted_ GUARDED_BY(mutex_) = false;     // somebody asks for it
+  bool freed_ GUARDED_BY(mutex_) = false;      // news: it was released
+  std::uint64_t attempts_ GUARDED_BY(mutex_) = 0;
+  Status outcome_ GUARDED_BY(mutex_);  // of the newest attempt
   std::int64_t taken_ns_ GUARDED_BY(mutex_) = 0;
   std::int64_t valid_until_ns_ GUARDED_BY(mutex_) = 0;
-  std::int64_t renewed_ns_ GUARDED_BY(mutex_) = 0;
+  std::int64_t renew_at_ns_ GUARDED_BY(mutex_) = 0;
   std::int64_t looked_ns_ GUARDED_BY(mutex_) = 0;
   std::int64_t used_ns_ GUARDED_BY(mutex_) = 0;   // last commit
   std::int64_t given_ns_ GUARDED_BY(mutex_) = 0;  // last hand-over
   std::jthread thread_;
+  std::jthread guard_;
 };
 
 }  // namespace sboxfs
