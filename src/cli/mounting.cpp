@@ -140,10 +140,11 @@ HeldMount hold_mount(const Database& database, const SandboxId& sandbox, bool re
 
 Status release_mount(HeldMount& mount, double keep_seconds) {
   auto last_words = ControlClient::connect(mount.record.control);
+  const bool asked = last_words.ok() && last_words->ask_for_end().ok();
   const auto going = mount.control.release(keep_seconds);
   if (!going.ok()) return Error(going.error());
-  if (!*going || !last_words.ok()) return {};
-  const Status ended = last_words->request("wait");
+  if (!*going || !asked) return {};
+  const Status ended = last_words->wait_for_end();
   wait_for_end(mount.record, kEndMs);
   return ended;
 }

@@ -46,10 +46,11 @@ void unmount(const MountRecord& mount, Mode mode) {
     const Status synced = control->request("sync");
     if (!synced.ok() && synced.code() != ESHUTDOWN) stop(Exit::lost, cat(mount.mount_point, ": ", synced.error().what));
   }
+  const bool asked = last_words.ok() && last_words->ask_for_end().ok();
   take_away(mount.mount_point, mode);
   // Lazily detached it lives on for as long as it is used; a forced one may hang.
-  if (mode != Mode::plain || !last_words.ok()) return;
-  const Status ended = last_words->request("wait");
+  if (mode != Mode::plain || !asked) return;
+  const Status ended = last_words->wait_for_end();
   wait_for_end(mount, kLastMomentMs);
   if (ended.code() == EAGAIN) {
     warn(ended.error().what);

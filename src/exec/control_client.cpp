@@ -35,6 +35,14 @@ Status ControlClient::request(const std::string& word, std::string* warning) {
   return {};
 }
 
+Status ControlClient::ask_for_end() { return send_line(fd_.get(), Json{{"do", "wait"}}.dump()); }
+
+Status ControlClient::wait_for_end() {
+  SBOXFS_ASSIGN(const std::string line, receive_line(fd_.get(), buffer_));
+  const Result<Json> answer = checked(line);
+  return answer.ok() ? Status() : Status(answer.error());
+}
+
 Result<bool> ControlClient::release(double keep_seconds) {
   SBOXFS_ASSIGN(const std::string line, exchange(Json{{"do", "release"}, {"keep_seconds", keep_seconds}}.dump()));
   SBOXFS_ASSIGN(const Json answer, checked(line));

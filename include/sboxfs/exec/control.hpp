@@ -47,6 +47,10 @@ class ControlClient {
   /// Sends a request and waits for its answer (no time-out: a commit takes what it takes). The mount's error, or
   /// ECONNRESET when its process ended before it answered. `warning` may be null.
   Status request(const std::string& word, std::string* warning = nullptr);
+  /// The request "wait" in two halves: asked for before the session is made to end (afterwards its process may be gone
+  /// before it reads a request), answered with how it ended; ECONNRESET when its process died without a word.
+  Status ask_for_end();
+  Status wait_for_end();
   /// Holds no longer; see the request. Returns whether the mount goes now.
   Result<bool> release(double keep_seconds);
   /// The status object as JSON text.
