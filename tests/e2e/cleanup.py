@@ -26,8 +26,9 @@ def mounts_below(root):
     return found
 
 
-def processes_of(token):
-    """Pids of living processes that were started with TOKEN in their environment."""
+def processes_of(root, token):
+    """Pids of living processes that were started with TOKEN in their environment, or work below ROOT: servers that
+    show a title of their own overwrite their environment."""
     mark = f'{VARIABLE}={token}'.encode()
     found = []
     for name in os.listdir('/proc'):
@@ -35,8 +36,9 @@ def processes_of(token):
             continue
         try:
             with open(f'/proc/{name}/environ', 'rb') as file:
-                if mark not in file.read().split(b'\0'):
-                    continue
+                ours = mark in file.read().split(b'\0')
+            if not ours and not os.readlink(f'/proc/{name}/cwd').startswith(root + '/'):
+                continue
             with open(f'/proc/{name}/stat', 'rb') as file:
                 if file.read().rpartition(b')')[2].split()[0] in (b'Z', b'X'):
                     continue
@@ -62,13 +64,13 @@ def send(pids, number):
             pass
 
 
-def wait_gone(token, seconds):
+def wait_gone(root, token, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if not processes_of(token):
+        if not processes_of(root, token):
             return True
         time.sleep(0.05)
-    return not processes_of(token)
+    return not processes_of(root, token)
 
 
 def abort_connections(minors):
@@ -95,26 +97,26 @@ def clean_up(root, token):
     mounts = mounts_below(root)
     minors = [minor for _, minor in mounts]
     # A stopped server would keep everything below waiting.
-    send(processes_of(token), signal.SIGCONT)
+    send(processes_of(root, token), signal.SIGCONT)
     for where, _ in reversed(mounts):
         forced.append(f'mount {where}')
         if not detach(where, lazy=False):
             detach(where, lazy=True)
-    left = processes_of(token)
+    left = processes_of(root, token)
     forced += [f'process {pid} ({comm(pid)})' for pid in left]
     # The mounts' processes first: they still want the servers.
     servers = [pid for pid in left if comm(pid) in ('postgres', 'redis-server', 'valkey-server')]
     others = [pid for pid in left if pid not in servers]
     send(others, signal.SIGTERM)
     end = time.monotonic() + 5
-    while time.monotonic() < end and set(others) & set(processes_of(token)):
+    while time.monotonic() < end and set(others) & set(processes_of(root, token)):
         time.sleep(0.05)
-    send(set(others) & set(processes_of(token)), signal.SIGKILL)
+    send(set(others) & set(processes_of(root, token)), signal.SIGKILL)
     abort_connections(minors)
     send(servers, signal.SIGINT)
-    if not wait_gone(token, 10):
-        send(processes_of(token), signal.SIGKILL)
-        wait_gone(token, 5)
+    if not wait_gone(root, token, 10):
+        send(processes_of(root, token), signal.SIGKILL)
+        wait_gone(root, token, 5)
     if not mounts_below(root):
         shutil.rmtree(root, ignore_errors=True)
     if os.path.lexists(root):

@@ -30,7 +30,7 @@ def nothing_made(box):
         return (box.sql('SELECT tenant, name FROM sboxfs.sandboxes WHERE destroyed_at IS NULL ORDER BY 1, 2'),
                 box.sql('SELECT session FROM sboxfs.sessions'), cleanup.mounts_below(box.root),
                 sorted(os.listdir(os.path.join(box.home, 'run'))),
-                [pid for pid in cleanup.processes_of(box.token) if cleanup.comm(pid) == 'sboxfs'])
+                [pid for pid in box.processes() if cleanup.comm(pid) == 'sboxfs'])
     before = state()
     yield
     after = state()

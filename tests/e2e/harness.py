@@ -230,8 +230,11 @@ class Box:
         """An environment with a home of its own that uses the first home's services: as if another host."""
         return {'SBOXFS_HOME': self.directory(name), **self.addresses()}
 
+    def processes(self):
+        return cleanup.processes_of(self.root, self.token)
+
     def server_pids(self, name):
-        return [pid for pid in cleanup.processes_of(self.token) if cleanup.comm(pid) == name]
+        return [pid for pid in self.processes() if cleanup.comm(pid) == name]
 
     def sql(self, text, *, user='postgres', status=0, sockets=None):
         """Runs SQL as the private server's administrator; [[column, ...], ...] of text."""
@@ -297,8 +300,8 @@ class Box:
         if stopped is not None and stopped.status != 0:
             problems.append(str(stopped))
         # Servers take a moment to leave /proc after their pid file has gone.
-        if not cleanup.wait_gone(self.token, 3):
-            problems += [f'left behind: process {pid} ({cleanup.comm(pid)})' for pid in cleanup.processes_of(self.token)]
+        if not cleanup.wait_gone(self.root, self.token, 3):
+            problems += [f'left behind: process {pid} ({cleanup.comm(pid)})' for pid in self.processes()]
         self._guardian.stdin.close()
         self._guardian.wait(60)
         if os.path.lexists(self.root):

@@ -16,6 +16,7 @@ def start_and_stop(box):
     check(first['postgres_pid'] and first['redis_pid'], first)
     box.sboxfs('services', 'start')
     equal(box.services(), first, 'started again')
+    check(first['postgres_pid'] in box.server_pids('postgres') and box.server_pids('redis-server'), 'not found in /proc')
     for _ in range(2):
         box.sboxfs('services', 'stop')
         until(3, lambda: not box.server_pids('postgres') and not box.server_pids('redis-server'), 'all are gone')
@@ -29,7 +30,7 @@ def settings(box):
     box.sboxfs('list')
     for name in ('fsync', 'full_page_writes', 'synchronous_commit'):
         equal(box.value(f'SHOW {name}'), 'on', name)
-    equal(box.value('SHOW listen_addresses'), '', 'listen_addresses')
+    equal(box.value("SELECT '<' || current_setting('listen_addresses') || '>'"), '<>', 'listen_addresses')
     equal(box.sql("SELECT relname FROM pg_class WHERE relpersistence <> 'p' AND relnamespace = 'sboxfs'::regnamespace"),
           [], 'tables that are not logged')
     equal(box.redis('CONFIG', 'GET', 'port')[1], '0', 'Redis\' port')
@@ -108,7 +109,7 @@ def recovery(box):
     for name in os.listdir(services['socket_dir']):
         os.unlink(os.path.join(services['socket_dir'], name))
     equal(box.sboxfs('exec', 'kept', 'cat', 'f').text, 'kept\n', 'after the sockets were removed')
-    equal(len([pid for pid in box.server_pids('redis-server')]), 1, 'one Redis')
+    equal(len(box.server_pids('redis-server')), 1, 'servers of Redis')
 
 
 @suite.case('a home inside a mount is refused')
@@ -125,8 +126,7 @@ def with_mounts(box):
     box.create('living')
     mount = box.mount('living')
     done = box.sboxfs('services', 'stop', status=None)
-    equal(done.status, 10, done)
-    check(mount.where in done.errors, 'it names no mount:', done)
+    equal((done.status, len(done.errors.splitlines())), (10, 1), done)
     check(box.services()['postgres_pid'] != 0, 'stopped all the same')
     equal(cleanup.comm(mount.pid), 'sboxfs', 'the mount\'s process')
 
