@@ -8,7 +8,7 @@ namespace sboxfs {
 RedisBus::RedisBus(RedisOptions options, std::string tenant, SandboxId sandbox)
     : keys_(std::move(options), std::move(tenant)), sandbox_(sandbox) {}
 
-RedisBus::~RedisBus() = default;
+RedisBus::~RedisBus() { stop(); }
 
 Result<Version> RedisBus::publish(const News& news) {
   return keys_.publish(sandbox_, news.stamp.version, encode_news(news));
@@ -26,12 +26,20 @@ void RedisBus::start() {
     keys_.close_breaker();
     if (listener_.on_connected) listener_.on_connected();
   };
+  MutexLock lock(mutex_);  // a handler that asks connected() finds it
   subscription_ =
       std::make_unique<Subscription>(keys_.options(), news_channel(keys_.tenant(), sandbox_), std::move(listener));
 }
 
-void RedisBus::stop() { subscription_.reset(); }
+void RedisBus::stop() {
+  std::unique_ptr<Subscription> last;  // its thread is joined without the mutex: a handler may call connected()
+  MutexLock lock(mutex_);
+  last = std::move(subscription_);
+}
 
-bool RedisBus::connected() const { return subscription_ && subscription_->connected(); }
+bool RedisBus::connected() const {
+  MutexLock lock(mutex_);
+  return subscription_ && subscription_->connected();
+}
 
 }  // namespace sboxfs

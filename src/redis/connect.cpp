@@ -1,6 +1,10 @@
 #include "connect.hpp"
 
+#include <fcntl.h>
+
+#include <algorithm>
 #include <csignal>
+#include <mutex>
 
 #include "sboxfs/base/text.hpp"
 
@@ -8,7 +12,17 @@ namespace sboxfs {
 namespace {
 
 timeval time_of(std::int64_t ns) {
+  ns = std::max(ns, kMillisecondNs);  // 0 would mean for ever
   return {static_cast<time_t>(ns / kSecondNs), static_cast<suseconds_t>(ns % kSecondNs / 1000)};
+}
+
+// hiredis writes without MSG_NOSIGNAL: a peer that closes must be an error of the call, not the end of the process.
+void ignore_sigpipe() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction now {};
+    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) std::signal(SIGPIPE, SIG_IGN);
+  });
 }
 
 Status expect_ok(redisContext* context, const std::vector<std::string_view>& words) {
@@ -18,7 +32,20 @@ Status expect_ok(redisContext* context, const std::vector<std::string_view>& wor
   return {};
 }
 
+Status authenticate(redisContext* context, const RedisOptions& options) {
+  if (options.password.empty()) return {};
+  std::vector<std::string_view> words{"AUTH"};
+  if (!options.user.empty()) words.emplace_back(options.user);
+  words.emplace_back(options.password);
+  const Status status = expect_ok(context, words);
+  // A Redis without a password says ERR here.
+  if (status.code() == EIO) return fail(EACCES, "Redis does not accept a password");
+  return status;
+}
+
 }  // namespace
+
+void limit_redis(redisContext* context, std::int64_t ns) { redisSetTimeout(context, time_of(ns)); }
 
 RedisReply redis_command(redisContext* context, const std::vector<std::string_view>& words) {
   std::vector<const char*> pointers;
@@ -34,28 +61,28 @@ RedisReply redis_command(redisContext* context, const std::vector<std::string_vi
 Error redis_error(const redisReply& reply) {
   const std::string_view text(reply.str, reply.len);
   const std::string_view word = text.substr(0, text.find(' '));
-  if (word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM")
-    return fail(EACCES, "Redis refuses the user or the password");
-  if (word == "LOADING" || word == "BUSY" || word == "MASTERDOWN") return fail(EAGAIN, "Redis is not ready");
+  if (word == "NOAUTH") return fail(EACCES, "Redis wants a password");
+  if (word == "WRONGPASS") return fail(EACCES, "Redis refuses the user or the password");
+  if (word == "NOPERM") return fail(EACCES, "Redis does not allow its user to do this");
+  if (word == "LOADING" || word == "BUSY" || word == "MASTERDOWN" || word == "READONLY" ||
+      text.find("max number of clients") != std::string_view::npos)
+    return fail(EAGAIN, cat("Redis is not ready (", word, ")"));
   return fail(EIO, cat("Redis answered an error (", word, ")"));
 }
 
 Result<RedisConnection> connect_redis(const RedisOptions& options) {
-  // A peer that closes is an error of the call, not the end of the process.
-  std::signal(SIGPIPE, SIG_IGN);
+  ignore_sigpipe();
   const timeval timeout = time_of(options.call_timeout_ns);
   RedisConnection connection(options.path.empty() ? redisConnectWithTimeout(options.host.c_str(), options.port, timeout)
                                                   : redisConnectUnixWithTimeout(options.path.c_str(), timeout));
-  if (!connection || connection->err != 0) return fail(EAGAIN, "Redis can not be reached");
-  redisSetTimeout(connection.get(), timeout);
-  if (!options.password.empty()) {
-    if (options.user.empty()) {
-      SBOXFS_TRY(expect_ok(connection.get(), {"AUTH", options.password}));
-    } else {
-      SBOXFS_TRY(expect_ok(connection.get(), {"AUTH", options.user, options.password}));
-    }
-  }
+  if (!connection) return fail(EAGAIN, "Redis can not be reached: no memory");
+  if (connection->err != 0) return fail(EAGAIN, cat("Redis can not be reached: ", connection->errstr));
+  // hiredis leaves the descriptor open for programs that this process starts.
+  if (::fcntl(connection->fd, F_SETFD, FD_CLOEXEC) != 0) return fail(errno, "can not set up the connection to Redis");
+  limit_redis(connection.get(), options.call_timeout_ns);
+  SBOXFS_TRY(authenticate(connection.get(), options));
   if (options.database != 0) SBOXFS_TRY(expect_ok(connection.get(), {"SELECT", std::to_string(options.database)}));
+  SBOXFS_TRY(expect_ok(connection.get(), {"PING"}));
   return connection;
 }
 

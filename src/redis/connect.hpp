@@ -19,9 +19,13 @@ struct FreeRedis {
 using RedisConnection = std::unique_ptr<redisContext, FreeRedis>;
 using RedisReply = std::unique_ptr<redisReply, FreeRedis>;
 
-/// Connects, authenticates and selects the database, each step within the call time-out. Errors: EAGAIN unreachable,
-/// EACCES the password or user is refused, EIO anything else it answered.
+/// Connects, authenticates, selects the database and asks for a sign of life, each step within the call time-out (a
+/// host name may take longer to look up). Errors: EAGAIN unreachable or not ready, EACCES the password or user is
+/// refused, EIO anything else it answered.
 Result<RedisConnection> connect_redis(const RedisOptions& options);
+
+/// How long each read or write of this connection may take from now on; at least a millisecond.
+void limit_redis(redisContext* context, std::int64_t ns);
 
 /// One command; null when the connection broke or timed out (it is of no more use then).
 RedisReply redis_command(redisContext* context, const std::vector<std::string_view>& words);

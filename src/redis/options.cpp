@@ -1,14 +1,16 @@
 #include "sboxfs/redis/options.hpp"
 
+#include <sys/un.h>
+
 #include <charconv>
 
 namespace sboxfs {
 namespace {
 
-Result<int> number(std::string_view text, int most, const char* what) {
+Result<int> number(std::string_view text, int least, int most, const char* what) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > most)
+  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
     return fail(EINVAL, std::string("the Redis address has a bad ") + what);
   return value;
 }
@@ -29,7 +31,7 @@ Status parse_host(std::string_view place, RedisOptions& options) {
   }
   if (options.host.empty()) return fail(EINVAL, "the Redis address has no host");
   if (!port.empty()) {
-    SBOXFS_ASSIGN(options.port, number(port, 65535, "port"));
+    SBOXFS_ASSIGN(options.port, number(port, 1, 65535, "port"));
   }
   return {};
 }
@@ -44,6 +46,9 @@ Result<RedisOptions> parse_redis_url(std::string_view url) {
     options.path = url.substr(kUnix.size());
     if (options.path.empty() || options.path.front() != '/')
       return fail(EINVAL, "the Redis address wants an absolute path: unix:///path");
+    // Longer ones would be cut off without a word.
+    if (options.path.size() >= sizeof(sockaddr_un::sun_path))
+      return fail(EINVAL, "the Redis address has a socket path of more than 107 bytes");
     return options;
   }
   if (url.substr(0, kTcp.size()) != kTcp)
@@ -58,7 +63,7 @@ Result<RedisOptions> parse_redis_url(std::string_view url) {
   const auto slash = rest.find('/');
   SBOXFS_TRY(parse_host(rest.substr(0, slash), options));
   if (slash != std::string_view::npos && slash + 1 < rest.size()) {
-    SBOXFS_ASSIGN(options.database, number(rest.substr(slash + 1), 1'000'000, "database number"));
+    SBOXFS_ASSIGN(options.database, number(rest.substr(slash + 1), 0, 1'000'000, "database number"));
   }
   return options;
 }

@@ -40,21 +40,30 @@ bool Subscription::wait(int fd, std::int64_t ns) {
   return fd >= 0 && fds[1].revents != 0;
 }
 
+Result<RedisConnection> Subscription::subscribe() const {
+  SBOXFS_ASSIGN(RedisConnection connection, connect_redis(options_));
+  const RedisReply reply = redis_command(connection.get(), {"SUBSCRIBE", channel_});
+  if (!reply) return fail(EAGAIN, "Redis does not answer");
+  if (reply->type == REDIS_REPLY_ERROR) return redis_error(*reply);
+  return connection;
+}
+
 void Subscription::loop(std::stop_token stop) {
   std::int64_t pause = kFirstPause;
   bool told = false;
   while (!stop.stop_requested()) {
-    Result<RedisConnection> connection = connect_redis(options_);
-    if (connection.ok() && redis_command(connection->get(), {"SUBSCRIBE", channel_})) {
-      pause = kFirstPause;
+    const Result<RedisConnection> connection = subscribe();
+    if (connection.ok()) {
+      if (told) log::info("redis_back");
       told = false;
+      pause = kFirstPause;
       connected_ = true;
       if (listener_.on_connected) listener_.on_connected();
       listen(connection->get(), stop);
       connected_ = false;
       if (!stop.stop_requested() && listener_.on_disconnected) listener_.on_disconnected();
-    } else {
-      if (!told) log::warn("redis_away: ", connection.ok() ? "it does not answer" : connection.error().what);
+    } else if (!told) {
+      log::warn("redis_away: ", connection.error().what);
       told = true;
     }
     if (!stop.stop_requested()) wait(-1, pause);
@@ -63,21 +72,16 @@ void Subscription::loop(std::stop_token stop) {
 }
 
 void Subscription::listen(redisContext* context, std::stop_token stop) {
+  // The first messages may have come together with the answer to SUBSCRIBE.
+  if (!handle_input(context)) return;
   std::int64_t heard = clock_.monotonic_ns();
   std::int64_t pinged = heard;
   while (!stop.stop_requested()) {
     const bool input = wait(context->fd, kPingEvery / 2);
     const std::int64_t now = clock_.monotonic_ns();
     if (input) {
-      if (redisBufferRead(context) != REDIS_OK) return;
+      if (redisBufferRead(context) != REDIS_OK || !handle_input(context)) return;
       heard = now;
-      void* raw = nullptr;
-      while (redisReaderGetReply(context->reader, &raw) == REDIS_OK && raw != nullptr) {
-        const RedisReply reply(static_cast<redisReply*>(raw));
-        raw = nullptr;
-        if (!handle(*reply)) return;
-      }
-      if (context->reader->err != 0) return;
     }
     if (now - heard > kDeadAfter) return;
     if (now - pinged < kPingEvery) continue;
@@ -86,6 +90,16 @@ void Subscription::listen(redisContext* context, std::stop_token stop) {
     redisAppendCommand(context, "PING");
     while (done == 0)
       if (redisBufferWrite(context, &done) != REDIS_OK) return;
+  }
+}
+
+bool Subscription::handle_input(redisContext* context) {
+  for (;;) {
+    void* raw = nullptr;
+    if (redisReaderGetReply(context->reader, &raw) != REDIS_OK) return false;
+    if (raw == nullptr) return true;
+    const RedisReply reply(static_cast<redisReply*>(raw));
+    if (!handle(*reply)) return false;
   }
 }
 

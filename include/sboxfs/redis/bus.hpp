@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "sboxfs/base/mutex.hpp"
 #include "sboxfs/ports/bus.hpp"
 #include "sboxfs/redis/keys.hpp"
 
@@ -11,7 +12,7 @@ namespace sboxfs {
 
 class Subscription;
 
-/// Thread-safe.
+/// Thread-safe; start() and stop() by one thread, in turns.
 class RedisBus final : public Bus {
  public:
   RedisBus(RedisOptions options, std::string tenant, SandboxId sandbox);
@@ -23,9 +24,9 @@ class RedisBus final : public Bus {
   Status lower(Version from, Version to) override;
   Status erase() override;
   void listen(Listener listener) override;
-  void start() override;
-  void stop() override;
-  bool connected() const override;
+  void start() override EXCLUDES(mutex_);
+  void stop() override EXCLUDES(mutex_);
+  bool connected() const override EXCLUDES(mutex_);
 
   /// The command half, for the drainer of other sandboxes.
   RedisKeys& keys() { return keys_; }
@@ -34,7 +35,8 @@ class RedisBus final : public Bus {
   RedisKeys keys_;
   const SandboxId sandbox_;
   Listener listener_;
-  std::unique_ptr<Subscription> subscription_;
+  mutable Mutex mutex_;
+  std::unique_ptr<Subscription> subscription_ GUARDED_BY(mutex_);
 };
 
 }  // namespace sboxfs

@@ -1,29 +1,28 @@
 // The version keys of a tenant's sandboxes, over one connection with a circuit breaker.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "sboxfs/base/mutex.hpp"
 #include "sboxfs/model/ids.hpp"
 #include "sboxfs/redis/options.hpp"
 
-struct redisContext;
-
 namespace sboxfs {
+
+class CommandLink;
 
 /// vfs:TENANT:ver:ID and vfs:TENANT:news:ID.
 std::string version_key(const std::string& tenant, const SandboxId& id);
 std::string news_channel(const std::string& tenant, const SandboxId& id);
 
-/// Thread-safe: calls take turns on one connection, each bounded by the call time-out. After a failure the breaker is
-/// open: calls answer EAGAIN at once, and one call every 500 ms tries again. Errors: as ports/bus.hpp.
+/// Thread-safe: calls take turns on one connection, each within the call time-out. After a time-out or a lost
+/// connection the breaker is open: calls fail at once, and a thread in the background tries again every 500 ms. An
+/// error that Redis answered (EIO) leaves the breaker closed. Errors: as ports/bus.hpp.
 class RedisKeys {
  public:
+  /// Connects at the first call.
   RedisKeys(RedisOptions options, std::string tenant);
   ~RedisKeys();
 
@@ -34,29 +33,16 @@ class RedisKeys {
   Status lower(const SandboxId& id, Version from, Version to);
   Status erase(const SandboxId& id);
 
-  /// Redis is known to answer again (the subscription is back): the next call tries at once.
-  void close_breaker() { retry_ns_ = 0; }
+  /// Redis is known to answer again (the subscription is back): the next call waits for a connection again.
+  void close_breaker();
 
   const RedisOptions& options() const { return options_; }
   const std::string& tenant() const { return tenant_; }
 
  private:
-  struct Reply;
-  using Words = std::vector<std::string_view>;
-  Result<Reply> call(const Words& words);
-  Result<Reply> run_script(std::string_view script, std::string& sha, const Words& keys_and_arguments);
-  Status connect() REQUIRES(turn_);
-  void disconnect() REQUIRES(turn_);
-
   const RedisOptions options_;
   const std::string tenant_;
-  const SystemClock clock_;
-  std::atomic<std::int64_t> retry_ns_{0};  // monotonic time before which calls fail at once; 0: closed
-  Mutex turn_;                             // held for one bounded call
-  redisContext* context_ GUARDED_BY(turn_) = nullptr;
-  std::string publish_sha_ GUARDED_BY(sha_mutex_);
-  std::string lower_sha_ GUARDED_BY(sha_mutex_);
-  Mutex sha_mutex_;
+  std::unique_ptr<CommandLink> link_;
 };
 
 }  // namespace sboxfs
