@@ -1,0 +1,113 @@
+#include "sboxfs/exec/control.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "temp_dir.hpp"
+
+using namespace sboxfs;
+
+namespace {
+
+/// A mount that counts what it is asked, and can be told to be busy.
+struct FakeMount {
+  std::atomic<int> syncs{0}, refreshes{0}, stops{0}, detaches{0};
+  std::atomic<bool> busy{false};
+
+  ControlHandlers handlers(bool goes_by_itself) {
+    ControlHandlers handlers;
+    handlers.sync = [this](std::string* warning) {
+      if (++syncs > 1) return Status(fail(EIO, "changes were lost"));
+      *warning = "Redis does not answer";
+      return Status();
+    };
+    handlers.refresh = [this] {
+      ++refreshes;
+      return Status();
+    };
+    handlers.status = [] { return std::string("{\"version\": 4}"); };
+    handlers.stop = [this] { ++stops; };
+    if (goes_by_itself) {
+      handlers.detach_unused = [this] {
+        ++detaches;
+        return !busy;
+      };
+    }
+    return handlers;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("control: requests reach the mount; warnings and errors come back as they are") {
+  const test::TempDir dir;
+  FakeMount mount;
+  const auto server = ControlServer::start(dir.path() + "/s", mount.handlers(false));
+  REQUIRE(server.ok());
+  auto client = ControlClient::connect(dir.path() + "/s");
+  REQUIRE(client.ok());
+  std::string warning;
+  CHECK(client->request("sync", &warning).ok());
+  CHECK(warning == "Redis does not answer");
+  const Status lost = client->request("sync", &warning);
+  CHECK(lost.code() == EIO);
+  CHECK(lost.error().what == "changes were lost");
+  CHECK(client->request("refresh").ok());
+  CHECK(mount.refreshes == 1);
+  CHECK(*client->status() == "{\"version\":4}");
+  CHECK(client->request("stop").ok());
+  CHECK(mount.stops == 1);
+  CHECK(client->request("dance").code() == EINVAL);
+}
+
+TEST_CASE("control: who waits learns how the session ended; later requests are refused") {
+  const test::TempDir dir;
+  FakeMount mount;
+  const auto server = ControlServer::start(dir.path() + "/s", mount.handlers(false));
+  REQUIRE(server.ok());
+  auto waiter = ControlClient::connect(dir.path() + "/s");
+  auto other = ControlClient::connect(dir.path() + "/s");
+  REQUIRE(waiter.ok());
+  REQUIRE(other.ok());
+  std::thread waiting([&] { CHECK(waiter->request("wait").code() == EAGAIN); });
+  (*server)->session_ended(fail(EAGAIN, "Redis could not be told"));
+  waiting.join();
+  CHECK(other->request("sync").code() == ESHUTDOWN);
+  CHECK(mount.syncs == 0);
+}
+
+TEST_CASE("control: a mount that goes by itself goes with its last holder, not before, and not while it is busy") {
+  const test::TempDir dir;
+  FakeMount mount;
+  const auto server = ControlServer::start(dir.path() + "/s", mount.handlers(true));
+  REQUIRE(server.ok());
+  (*server)->go_if_unused();
+  CHECK(mount.detaches == 0);  // a fresh mount waits for its first holder
+  auto first = ControlClient::connect(dir.path() + "/s");
+  auto second = ControlClient::connect(dir.path() + "/s");
+  REQUIRE(first->request("hold").ok());
+  REQUIRE(second->request("hold").ok());
+  CHECK(*first->release(0) == false);
+  CHECK(mount.detaches == 0);
+  mount.busy = true;
+  CHECK(*second->release(0) == false);
+  CHECK(mount.detaches == 1);
+  CHECK(first->request("hold").ok());  // it stayed, so it can be held again
+  mount.busy = false;
+  CHECK(*first->release(0) == true);
+  CHECK(first->request("hold").code() == ESHUTDOWN);
+}
+
+TEST_CASE("control: a kept mount stays after its last holder until its time is over") {
+  const test::TempDir dir;
+  FakeMount mount;
+  const auto server = ControlServer::start(dir.path() + "/s", mount.handlers(true));
+  REQUIRE(server.ok());
+  auto client = ControlClient::connect(dir.path() + "/s");
+  REQUIRE(client->request("hold").ok());
+  CHECK(*client->release(3600) == false);
+  (*server)->go_if_unused();
+  CHECK(mount.detaches == 0);
+}
