@@ -164,6 +164,9 @@ BEGIN
       INSERT INTO sboxfs.orphans (tenant, sandbox, ino, unlinked_version)
       SELECT p_tenant, p_sandbox, ino, next_version FROM unnest(g_ino) AS ino
       ON CONFLICT (tenant, sandbox, ino) DO NOTHING;
+      -- Who has it open reads the row again.
+      UPDATE sboxfs.inodes SET nlink = 0
+       WHERE tenant = p_tenant AND sandbox = p_sandbox AND ino = ANY (g_ino) AND nlink <> 0;
     ELSE
       -- Above 1 GiB of blocks the rows are too many for a commit: the janitor's, in steps.
       INSERT INTO sboxfs.orphans (tenant, sandbox, ino, unlinked_version)
