@@ -30,17 +30,31 @@ void Heartbeat::beat_now() {
 }
 
 void Heartbeat::loop(std::stop_token stop) {
+  bool kept = true;
   while (!stop.stop_requested()) {
     {
       MutexLock lock(mutex_);
-      if (!now_) changed_.wait_for(lock, std::chrono::nanoseconds(options_.alive_ns / 3));
+      const std::int64_t pause_ns = kept ? options_.alive_ns / 3 : options_.alive_ns / 30;
+      if (!now_) changed_.wait_for(lock, std::chrono::nanoseconds(pause_ns));
       now_ = false;
     }
-    if (!stop.stop_requested()) beat();
+    if (!stop.stop_requested()) kept = beat();
   }
 }
 
-void Heartbeat::beat() {
+bool Heartbeat::beat() {
+  Status kept = keep();
+  if (kept.code() == ESTALE && !state_.destroyed) {
+    // Declared dead while the database was out of reach: what it had pinned may be gone; it goes on as a new row.
+    const Result<Stamp> opened = store_.open_session(options_.host, options_.mount_point, options_.alive_ns);
+    if (opened.ok()) log::warn("session_was_dead: it is registered again");
+    kept = opened.ok() ? keep() : Status(opened.error());
+  }
+  if (!kept.ok()) log::debug("heartbeat: ", kept.error().what);
+  return kept.ok();
+}
+
+Status Heartbeat::keep() {
   Version seen = 0;
   std::vector<Ino> pins;
   {
@@ -49,16 +63,7 @@ void Heartbeat::beat() {
     for (const auto& [ino, inode] : state_.tree.inodes())
       if (inode.unlinked && inode.opens > 0) pins.push_back(ino);
   }
-  const Status kept = store_.keep_session(seen, pins, options_.alive_ns);
-  if (kept.ok() || state_.destroyed) return;
-  if (kept.code() != ESTALE) {
-    log::debug("heartbeat: ", kept.error().what);
-    return;
-  }
-  // Declared dead while the database was out of reach: what it had pinned may be gone; it goes on as a new row.
-  log::warn("session_was_dead: it is registered again");
-  const Result<Stamp> opened = store_.open_session(options_.host, options_.mount_point, options_.alive_ns);
-  if (!opened.ok()) log::warn("session_row: ", opened.error().what);
+  return store_.keep_session(seen, pins, options_.alive_ns);
 }
 
 }  // namespace sboxfs

@@ -8,14 +8,17 @@
 namespace sboxfs {
 
 Status Refresh::run() {
+  bool writing = false;
   {
     MutexLock lock(state_.mu);
-    // Whoever holds the lease has everything there is.
-    if (state_.writable) return {};
+    // Whoever accepts changes has everything there is.
+    writing = state_.writable;
   }
   BlockingSection waiting;
-  SBOXFS_TRY(ask_writer());
-  SBOXFS_TRY(adoption_.check());
+  if (!writing) {
+    SBOXFS_TRY(ask_writer());
+    SBOXFS_TRY(adoption_.check());
+  }
   if (!notifier_.wait(notifier_.newest(), options_.notify_timeout_ns)) log::debug("refresh: the kernel is slow");
   return {};
 }
@@ -32,23 +35,26 @@ Status Refresh::ask_writer() {
   news.kind = News::Kind::refresh;
   news.session = self_;
   const std::int64_t end = clock_.monotonic_ns() + options_.writer_timeout_ns;
-  if (!bus_.announce(news).ok()) {
-    // Without Redis the way to make the writer commit is to want its lease (it looks every 200 ms).
-    const Result<LeaseAnswer> asked = store_.acquire(kSecondNs, std::nullopt);
-    if (!asked.ok()) return asked.error();
-    if (asked->grant) return store_.release(asked->grant->epoch);
-    while (clock_.monotonic_ns() < end) {
-      SBOXFS_ASSIGN(const LeaseState now, store_.look());
-      if (!now.writer || *now.writer != *lease.writer) return {};
-      if (BlockingSection::interrupted()) return fail(EINTR);
-      MutexLock lock(mutex_);
-      answered_.wait_for(lock, std::chrono::milliseconds(20));
-    }
-    return {};
-  }
+  if (!bus_.announce(news).ok()) return take_over(*lease.writer, end);
   MutexLock lock(mutex_);
   while (answers_ == before && clock_.monotonic_ns() < end) {
     if (BlockingSection::interrupted()) return fail(EINTR);
+    answered_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+  return {};
+}
+
+Status Refresh::take_over(const SessionId& writer, std::int64_t end_ns) {
+  const Status taken = acquire_lease_ ? acquire_lease_() : fail(EROFS);
+  if (taken.code() != EROFS) return taken;
+  // A session that never writes wants it all the same: the writer commits, and hands it to nobody.
+  SBOXFS_ASSIGN(const LeaseAnswer asked, store_.acquire(kSecondNs, std::nullopt));
+  if (asked.grant) return store_.release(asked.grant->epoch);
+  while (clock_.monotonic_ns() < end_ns) {
+    SBOXFS_ASSIGN(const LeaseState now, store_.look());
+    if (!now.writer || *now.writer != writer) return {};
+    if (BlockingSection::interrupted()) return fail(EINTR);
+    MutexLock lock(mutex_);
     answered_.wait_for(lock, std::chrono::milliseconds(20));
   }
   return {};

@@ -87,7 +87,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   watch_hooks.key_differs = [this](std::optional<Version> key, const Stamp& truth) {
     if (key && *key > truth.version) {
       if (!bus.lower(*key, truth.version).ok()) log::debug("audit: Redis is away");
-    } else if (!lease->held()) {
+    } else {
       publisher->committed(Change{truth, 0, {}, {}}, 0);
     }
   };
@@ -96,7 +96,8 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
     notifier->submit_all(state->tree.everything());
   };
   watcher.emplace(*state, *adoption, bus, clock, watch_options, std::move(watch_hooks));
-  refresh.emplace(*state, *adoption, lease_store, bus, *notifier, clock, self, RefreshOptions{});
+  refresh.emplace(*state, *adoption, lease_store, bus, *notifier, clock, self, RefreshOptions{},
+                  [this] { return lease->acquire(); });
   heartbeat.emplace(*state, lease_store, HeartbeatOptions{host_name(), options.mount_point});
   housekeeper.emplace(*write_pool, bus.keys(), options.tenant, options.drain_interval_ns);
   vfs.emplace(*state, *fetcher, cache, *committer, *lease, clock, options.vfs);

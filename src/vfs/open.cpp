@@ -19,7 +19,9 @@ Result<Inode*> openable(Operation& op, Ino ino) {
 }  // namespace
 
 Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags) {
-  if (options_.durability == Durability::cto && refresh) SBOXFS_TRY(refresh());
+  // Under O_TRUNC the kernel holds locks that a notification waits for; truncating takes the lease, which adopts.
+  const bool refreshes = options_.durability == Durability::cto && (flags & O_TRUNC) == 0;
+  if (refreshes && refresh) SBOXFS_TRY(refresh());
   Operation op(*this);
   if ((flags & O_TRUNC) == 0) {
     return op.reading([&]() -> Result<std::unique_ptr<Handle>> {

@@ -31,7 +31,8 @@ class Heartbeat {
 
  private:
   void loop(std::stop_token stop);
-  void beat();
+  bool beat();
+  Status keep();
 
   State& state_;
   LeaseStore& store_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/coherence/adopt.hpp"
@@ -19,8 +20,10 @@ struct RefreshOptions {
 /// Thread-safe.
 class Refresh {
  public:
+  /// `acquire_lease` is WriteAccess::acquire(): without Redis, having the lease is the way to see what its holder had
+  /// accepted. It may be empty, or answer EROFS.
   Refresh(State& state, Adoption& adoption, LeaseStore& store, Bus& bus, Notifier& notifier, const Clock& clock,
-          SessionId self, RefreshOptions options)
+          SessionId self, RefreshOptions options, std::function<Status()> acquire_lease)
       : state_(state),
         adoption_(adoption),
         store_(store),
@@ -28,15 +31,18 @@ class Refresh {
         notifier_(notifier),
         clock_(clock),
         self_(self),
-        options_(options) {}
+        options_(options),
+        acquire_lease_(std::move(acquire_lease)) {}
 
-  /// Blocks. One round trip when nobody else is writing and nothing has changed. Errors: as Loader.
+  /// Blocks. Two short queries when nobody else is writing and nothing has changed. Errors: as Loader. Never called
+  /// from a request that holds a directory or page lock (Notifier::wait).
   Status run();
   /// News::Kind::refreshed for us.
   void on_news(const News& news);
 
  private:
   Status ask_writer();
+  Status take_over(const SessionId& writer, std::int64_t end_ns);
 
   State& state_;
   Adoption& adoption_;
@@ -46,6 +52,7 @@ class Refresh {
   const Clock& clock_;
   const SessionId self_;
   const RefreshOptions options_;
+  const std::function<Status()> acquire_lease_;
   Mutex mutex_;
   CondVar answered_;
   std::uint64_t answers_ GUARDED_BY(mutex_) = 0;
