@@ -37,6 +37,31 @@ int extract_flags() {
   return flags;
 }
 
+/// To the end of the pipe: what follows a tar's end mark is padding, and its writer wants to get rid of it.
+void drain(int fd) {
+  std::array<char, 8192> piece{};
+  for (;;) {
+    const ssize_t got = ::read(fd, piece.data(), piece.size());
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
+  }
+}
+
+/// libarchive leaves the times of the directory it unpacks into to the last entry made there; the archive's own say is
+/// kept here until the end.
+struct RootTimes {
+  std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, timespec{0, UTIME_OMIT}};
+
+  void note(archive_entry* entry, const std::string& path) {
+    if (path != "." && path != "./") return;
+    if (::archive_entry_atime_is_set(entry) != 0) {
+      times[0] = {::archive_entry_atime(entry), ::archive_entry_atime_nsec(entry)};
+    }
+    if (::archive_entry_mtime_is_set(entry) != 0) {
+      times[1] = {::archive_entry_mtime(entry), ::archive_entry_mtime_nsec(entry)};
+    }
+  }
+};
+
 /// Unpacks the tar that comes from `fd` into the working directory.
 Result<ImportReport> unpack(int fd) {
   const ReadArchive in(::archive_read_new(), &archive_read_free);
@@ -46,12 +71,14 @@ Result<ImportReport> unpack(int fd) {
   ::archive_write_disk_set_options(disk.get(), extract_flags());
   if (::archive_read_open_fd(in.get(), fd, kBlock) != ARCHIVE_OK) return archive_error(in.get(), "not a tar");
   ImportReport report;
+  RootTimes root;
   for (;;) {
     archive_entry* entry = nullptr;
     const int got = ::archive_read_next_header(in.get(), &entry);
     if (got == ARCHIVE_EOF) break;
     if (got < ARCHIVE_WARN) return archive_error(in.get(), "can not read the tar");
     const std::string path = ::archive_entry_pathname(entry);
+    root.note(entry, path);
     // A warning here is metadata that could not be set: this promises all of it.
     if (::archive_write_header(disk.get(), entry) != ARCHIVE_OK) return archive_error(disk.get(), path);
     if (::archive_entry_size(entry) > 0) SBOXFS_TRY(copy_data(in.get(), disk.get(), path));
@@ -59,6 +86,7 @@ Result<ImportReport> unpack(int fd) {
     ++report.entries;
   }
   if (::archive_write_close(disk.get()) != ARCHIVE_OK) return archive_error(disk.get(), "can not finish");
+  if (::utimensat(AT_FDCWD, ".", root.times.data(), 0) != 0) return fail(errno, "can not set the root's times");
   return report;
 }
 
@@ -81,6 +109,7 @@ Result<ImportReport> import_directory(const std::string& source) {
   }
   write_end.reset();
   auto report = unpack(read_end.get());
+  if (report.ok()) drain(read_end.get());
   read_end.reset();
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
