@@ -80,6 +80,15 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   lease_options.read_only = options.vfs.read_only;
   LeaseHooks lease_hooks;
   lease_hooks.holder_is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
+  // In this thread, not the notifier's: it answers no requests, and hands over only when the pages have been written.
+  lease_hooks.write_back = [this] {
+    std::vector<Ino> written;
+    {
+      MutexLock lock(state->mu);
+      written.assign(state->open_for_writing.begin(), state->open_for_writing.end());
+    }
+    for (Ino ino : written) fuse->inval_inode(ino, 0, 0);
+  };
   lease.emplace(*state, *committer, lease_store, bus, *adoption, clock, self, lease_options, std::move(lease_hooks));
   WatcherOptions watch_options;
   watch_options.audit_ns = options.audit_interval_ns;

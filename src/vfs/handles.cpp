@@ -1,10 +1,14 @@
 #include "handles.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "attributes.hpp"
 
 namespace sboxfs {
+namespace {
+bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+}  // namespace
 
 std::unique_ptr<Handle> open_handle(Operation& op, Inode& inode, int flags) {
   auto handle = std::make_unique<Handle>();
@@ -12,7 +16,16 @@ std::unique_ptr<Handle> open_handle(Operation& op, Inode& inode, int flags) {
   handle->flags = flags;
   handle->losses = op.state.losses;
   ++inode.opens;
+  if (writes(flags) && ++inode.writers == 1) op.state.open_for_writing.insert(inode.ino);
   return handle;
+}
+
+void close_handle(State& state, const Handle& handle) {
+  Inode* inode = state.tree.peek(handle.ino);
+  if (inode == nullptr) return;
+  if (inode->opens > 0) --inode->opens;
+  if (writes(handle.flags) && inode->writers > 0 && --inode->writers == 0) state.open_for_writing.erase(inode->ino);
+  drop_if_unused(state, handle.ino);
 }
 
 void drop_if_unused(State& state, Ino ino) {

@@ -8,6 +8,9 @@ namespace sboxfs {
 /// A handle on an inode that is in memory: counts the open. Under State::mu.
 std::unique_ptr<Handle> open_handle(Operation& op, Inode& inode, int flags) REQUIRES(op.state.mu);
 
+/// The handle goes: its count, and the inode if that was the last use of it. Under State::mu.
+void close_handle(State& state, const Handle& handle) REQUIRES(state.mu);
+
 /// Sets a regular file's size inside a changing attempt: cuts chunks, zeroes the edge, keeps blocks, ranges, times and
 /// marks right. Sets op.need when something must be loaded first (then nothing has changed). EFBIG, EDQUOT.
 Status truncate_inode(Operation& op, Inode& inode, std::uint64_t size) REQUIRES(op.state.mu);

@@ -46,10 +46,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags) {
 
 void Vfs::release(std::unique_ptr<Handle> handle) {
   MutexLock lock(state_.mu);
-  if (Inode* inode = state_.tree.peek(handle->ino)) {
-    if (inode->opens > 0) --inode->opens;
-    drop_if_unused(state_, handle->ino);
-  }
+  close_handle(state_, *handle);
   if (!state_.journal.empty()) state_.work.notify_one();
 }
 

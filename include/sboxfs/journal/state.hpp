@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <unordered_set>
 
 #include "sboxfs/base/mutex.hpp"
 #include "sboxfs/base/read_gate.hpp"
@@ -40,6 +41,8 @@ struct State {
   std::int64_t clock_offset_ns GUARDED_BY(mu) = 0;
 
   Usage usage GUARDED_BY(mu);
+  /// Inodes with handles opened for writing: their mapped pages are written back before the lease goes.
+  std::unordered_set<Ino> open_for_writing GUARDED_BY(mu);
 
   /// +1 whenever memory dropped something because of others: a reply computed under an older generation must not be
   /// cached by the kernel. Written under mu, read anywhere.

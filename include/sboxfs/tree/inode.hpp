@@ -87,6 +87,7 @@ struct Inode {
   std::uint64_t pins = 0;     ///< newest batch any part of this inode is dirty for
   std::uint64_t lookups = 0;  ///< the kernel's lookup count (FUSE: lookup, create, ... add one each, forget subtracts)
   std::uint32_t opens = 0;    ///< open handles
+  std::uint32_t writers = 0;     ///< those of them opened for writing: State::open_for_writing
   std::uint8_t changed = 0;   ///< kChanged* since the last cut
   bool attr_valid = false;
   bool in_store = false;         ///< the database has this inode's row
