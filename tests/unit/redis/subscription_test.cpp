@@ -170,6 +170,7 @@ TEST_CASE("redis bus: killed and started empty, it is connected to again and rep
   Ear ear(redis, Uuid::random());
   REQUIRE(ear.connected(1));
   REQUIRE(*ear.bus.publish(version_news(5)) == 5);
+  REQUIRE(eventually([&] { return ear.news().size() == 1; }));
   redis.kill();
   REQUIRE(eventually([&] { return ear.disconnects == 1; }));
   CHECK(ear.bus.publish(version_news(6)).code() == EAGAIN);
