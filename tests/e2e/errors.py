@@ -25,11 +25,11 @@ def fails(box, status, *words, says=(), **keywords):
 
 @contextlib.contextmanager
 def nothing_made(box):
-    """Sandboxes, sessions, mounts and processes are the same afterwards."""
+    """Sandboxes, sessions, mounts, their records and processes are the same afterwards. (A lock file may stay.)"""
     def state():
         return (box.sql('SELECT tenant, name FROM sboxfs.sandboxes WHERE destroyed_at IS NULL ORDER BY 1, 2'),
                 box.sql('SELECT session FROM sboxfs.sessions'), cleanup.mounts_below(box.root),
-                sorted(os.listdir(os.path.join(box.home, 'run'))),
+                sorted(name for name in os.listdir(os.path.join(box.home, 'run')) if not name.endswith('.starting')),
                 [pid for pid in box.processes() if cleanup.comm(pid) == 'sboxfs'])
     before = state()
     yield

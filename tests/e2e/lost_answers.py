@@ -90,18 +90,17 @@ def appends(box):
 
 @suite.case('umount while its commit\'s answer is lost', timeout=sized(90, 300))
 def at_umount(box):
-    rounds = sized(4, 20)
+    rounds = sized(6, 30)
     box.create('end')
-    proxy, env = through(box, 'r', odds=1)
+    proxy, env = through(box, 'r', odds=2)
     with proxy:
         for number in range(rounds):
             mount = box.mount('end', env=env)
+            proxy.next_way = proxy.WAYS[number % 3]
             with open(mount.path(f'f{number}'), 'w', encoding='ascii') as file:
-                proxy.enabled = True
                 file.write('x' * 100)
-            # One hit is enough to lose an answer; with every one lost nothing could ever be known.
-            proxy.enabled = False
             mount.umount()
+            equal(proxy.next_way, None, 'the commit that was to be hit')
     check_versions(box, 'end')
     mount = box.mount('end')
     equal(sorted(os.listdir(mount.where)), sorted(f'f{number}' for number in range(rounds)), 'files')
