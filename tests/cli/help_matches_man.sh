@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every flag and exit status of every command's --help is in its man page, and the other way round.
+# Every flag and exit status of every command's --help is in its man page, and the other way round; so is every mount
+# option the help names. The pages are well-formed, where mandoc is there to say so.
 # usage: help_matches_man.sh SBOXFS MAN_DIRECTORY
 set -euo pipefail
 sboxfs=$1
@@ -38,7 +39,19 @@ $differences"
     grep -q "^\\.SH $section$" "$page" || complain "$page has no section $section"
   done
 done
+mount_words=$("$sboxfs" mount --help | tr '\n' ' ' | sed -nE 's/.*Options after -o: ([^;]*);.*/\1/p' | sed -E 's/\([^)]*\)//g' | tr ',' '\n' |
+  grep -oE '[a-z_]+' || true)
+[ "$(wc -w <<<"$mount_words")" -ge 10 ] || complain "'sboxfs mount --help' names too few mount options: $mount_words"
+for word in $mount_words; do
+  sed -n '/^\.SH MOUNT OPTIONS/,/^\.SH NOTES/p' "$pages/sboxfs-mount.1" | grep -E '^\.(B|BR|BI) ' | grep -qw -- "$word" ||
+    complain "sboxfs-mount.1 does not explain the mount option $word"
+done
 for word in $("$sboxfs" --help | sed -n '/^EXIT STATUS/,$p' | sed -nE 's/^  ([0-9]+) .*/\1/p'); do
   grep -q "^\\.B $word$" "$pages/sboxfs.1" || complain "sboxfs.1 does not explain status $word"
 done
+if command -v mandoc >/dev/null; then
+  mandoc -T lint -W warning "$pages"/*.1 >&2 || complain "mandoc finds fault with a page"
+else
+  echo "mandoc is not installed: the form of the pages was not checked"
+fi
 exit "$bad"
