@@ -112,10 +112,17 @@ Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, D
 }
 
 Status Adoption::reload() {
+  Stamp from;
+  {
+    MutexLock lock(state_.mu);
+    from = state_.seen;
+  }
   SBOXFS_ASSIGN(const SandboxFacts facts, loader_.facts());
   Delta everything;
   {
     MutexLock lock(state_.mu);
+    // A commit of ours that was settled meanwhile is not in what was read: its successor would be fenced.
+    if (state_.seen != from) return fail(EAGAIN, "a commit passed by");
     if (state_.journal.in_flight() || !state_.journal.empty()) return fail(EAGAIN, "changes are being committed");
     log::warn("reload: from version ", state_.seen.version, " to ", facts.stamp.version);
     everything = state_.tree.everything();

@@ -92,6 +92,21 @@ void FakeStore::hold_commits() {
 void FakeStore::wait_for_held_commit() { wait_for_held(commits_held_); }
 void FakeStore::let_commits_go() { let_go(commits_held_); }
 
+void FakeStore::when_read(const std::string& what, std::function<void()> then) {
+  MutexLock lock(mutex_);
+  when_read_[what] = std::move(then);
+}
+
+void FakeStore::run_when_read(const std::string& what, MutexLock& lock) {
+  const auto at = when_read_.find(what);
+  if (at == when_read_.end()) return;
+  const std::function<void()> then = std::move(at->second);
+  when_read_.erase(at);
+  lock.unlock();
+  then();
+  lock.lock();
+}
+
 void FakeStore::fail_loads(int code, unsigned times) {
   MutexLock lock(mutex_);
   load_failures_ = {code, times};

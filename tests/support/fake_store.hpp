@@ -6,6 +6,7 @@
 //   store.hold_loads() ... store.wait_for_held_load() ... store.let_loads_go()     answers are read, then held back
 //   store.hold_commits(), wait_for_held_commit(), let_commits_go()                 commits wait before they are applied
 //   store.fail_loads(EIO, 2)                                                       the next two loads fail
+//   store.when_read("facts", [&] { ... })          runs once, between the reading of rows and the answer
 //   store.plan_commit({applied, answer})                                           the next commit's fate
 //   store.problems()                                                               fsck of the rows: empty when sound
 //   store.loads("xattrs")                                                          how often a function was called
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -77,6 +79,7 @@ class FakeStore final : public Loader, public Sink {
   void hold_commits() EXCLUDES(mutex_);
   void wait_for_held_commit() EXCLUDES(mutex_);
   void let_commits_go() EXCLUDES(mutex_);
+  void when_read(const std::string& what, std::function<void()> then) EXCLUDES(mutex_);
   void fail_loads(int code, unsigned times = 1) EXCLUDES(mutex_);
   void fail_uploads(int code, unsigned times = 1) EXCLUDES(mutex_);
   struct CommitPlan {
@@ -124,6 +127,7 @@ class FakeStore final : public Loader, public Sink {
   auto load(const char* what, Read read) -> Result<decltype(read())> EXCLUDES(mutex_);
   /// False: interrupted.
   bool wait(Hold& hold, MutexLock& lock) REQUIRES(mutex_);
+  void run_when_read(const std::string& what, MutexLock& lock) REQUIRES(mutex_);
   void let_go(Hold& hold) EXCLUDES(mutex_);
   void wait_for_held(Hold& hold) EXCLUDES(mutex_);
   LoadedDir list(Ino dir, std::uint64_t from, std::uint32_t limit) const REQUIRES(mutex_);
@@ -138,6 +142,7 @@ class FakeStore final : public Loader, public Sink {
   unsigned sessions_ GUARDED_BY(mutex_) = 0;
   Hold loads_held_ GUARDED_BY(mutex_);
   Hold commits_held_ GUARDED_BY(mutex_);
+  std::map<std::string, std::function<void()>> when_read_ GUARDED_BY(mutex_);
   Failures load_failures_ GUARDED_BY(mutex_);
   Failures upload_failures_ GUARDED_BY(mutex_);
   std::deque<CommitPlan> plans_ GUARDED_BY(mutex_);

@@ -11,6 +11,7 @@ auto FakeStore::load(const char* what, Read read) -> Result<decltype(read())> {
   SBOXFS_TRY(load_failures_.next());
   if (rows_.destroyed) return fail(ESTALE, "the sandbox was destroyed");
   auto answer = read();
+  run_when_read(what, lock);
   if (!wait(loads_held_, lock)) return fail(EINTR);
   return answer;
 }
@@ -146,6 +147,7 @@ Result<LoadedChanges> FakeStore::changes(Version after) {
     if (change.stamp.version == after) out.base = change.stamp.batch;
     if (change.stamp.version > after && out.base) out.changes.push_back(change);
   }
+  run_when_read("changes", lock);
   if (!wait(loads_held_, lock)) return fail(EINTR);
   return out;
 }
