@@ -37,7 +37,7 @@ Status authenticate(redisContext* context, const RedisOptions& options) {
   std::vector<std::string_view> words{"AUTH"};
   if (!options.user.empty()) words.emplace_back(options.user);
   words.emplace_back(options.password);
-  const Status status = expect_ok(context, words);
+  Status status = expect_ok(context, words);
   // A Redis without a password says ERR here.
   if (status.code() == EIO) return fail(EACCES, "Redis does not accept a password");
   return status;

@@ -58,7 +58,7 @@ Result<RedisConnection> CommandLink::take(std::int64_t deadline) {
   const std::int64_t latest = deadline - options_.call_timeout_ns / 4;
   RedisConnection stale;  // closed without the mutex
   MutexLock lock(mutex_);
-  if (!thread_.joinable()) thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
   for (;;) {
     if (state_ == State::open) return reason_;
     if (state_ == State::ready) {
@@ -105,7 +105,7 @@ void CommandLink::retry_now() {
   changed_.notify_all();
 }
 
-void CommandLink::loop(std::stop_token stop) {
+void CommandLink::loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     std::uint64_t retries = 0;
     {

@@ -35,7 +35,7 @@ class CommandLink {
 
  private:
   enum class State { connecting, ready, busy, open };
-  void loop(std::stop_token stop) EXCLUDES(mutex_);
+  void loop(const std::stop_token& stop) EXCLUDES(mutex_);
   /// Waits for a turn and takes the connection.
   Result<RedisConnection> take(std::int64_t deadline) EXCLUDES(mutex_);
   void give_back(RedisConnection connection, const RedisReply& reply) EXCLUDES(mutex_);

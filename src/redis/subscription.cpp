@@ -24,7 +24,7 @@ Subscription::Subscription(RedisOptions options, std::string channel, Bus::Liste
       channel_(std::move(channel)),
       listener_(std::move(listener)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
 Subscription::~Subscription() {
@@ -48,7 +48,7 @@ Result<RedisConnection> Subscription::subscribe() const {
   return connection;
 }
 
-void Subscription::loop(std::stop_token stop) {
+void Subscription::loop(const std::stop_token& stop) {
   std::int64_t pause = kFirstPause;
   bool told = false;
   while (!stop.stop_requested()) {
@@ -71,7 +71,7 @@ void Subscription::loop(std::stop_token stop) {
   }
 }
 
-void Subscription::listen(redisContext* context, std::stop_token stop) {
+void Subscription::listen(redisContext* context, const std::stop_token& stop) {
   // The first messages may have come together with the answer to SUBSCRIBE.
   if (!handle_input(context)) return;
   std::int64_t heard = clock_.monotonic_ns();

@@ -24,10 +24,10 @@ class Subscription {
   bool connected() const { return connected_; }
 
  private:
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   Result<RedisConnection> subscribe() const;
   /// Until the connection is lost, or the stop.
-  void listen(redisContext* context, std::stop_token stop);
+  void listen(redisContext* context, const std::stop_token& stop);
   /// Everything that has been read already; false when the connection is of no more use.
   bool handle_input(redisContext* context);
   bool handle(const redisReply& reply);
