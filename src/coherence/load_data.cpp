@@ -78,7 +78,7 @@ Status Fetcher::load_small_files(const std::vector<Ino>& files, std::uint64_t bu
                         for (const SmallFile& file : loaded.files) {
                           LoadedChunks rows{loaded.stamp, {file.chunk}, {}};
                           if (!install(file.ino, rows)) continue;
-                          cache_.put(content_key(file.ino, 0, file.chunk.blob, file.chunk.patches),
+                          cache_.put(content_key(file.chunk.blob, file.chunk.patches),
                                      std::make_shared<const std::string>(apply_patches(file.data, file.chunk.patches)));
                         }
                         // The asked file has no chunk at all: a hole.
@@ -109,7 +109,7 @@ Status Fetcher::load_contents(const Need& need) {
         continue;  // evicted meanwhile: the caller asks again
       }
     }
-    cache_.put(content_key(need.ino, content.idx, content.blob, content.patches),
+    cache_.put(content_key(content.blob, content.patches),
                std::make_shared<const std::string>(apply_patches(std::move(bytes), content.patches)));
   }
   return {};

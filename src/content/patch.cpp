@@ -4,11 +4,14 @@
 
 namespace sboxfs {
 
-Hash content_key(Ino ino, std::uint32_t idx, const Hash& blob, const std::vector<Patch>& patches) {
+Hash content_key(const Hash& blob, const std::vector<Patch>& patches) {
   if (patches.empty()) return blob;
   std::string name(blob.view());
-  const std::uint64_t numbers[] = {ino, idx, static_cast<std::uint64_t>(patches.back().version), patches.size()};
-  name.append(reinterpret_cast<const char*>(numbers), sizeof numbers);
+  for (const Patch& patch : patches) {
+    const std::uint32_t place[] = {patch.offset, static_cast<std::uint32_t>(patch.data.size())};
+    name.append(reinterpret_cast<const char*>(place), sizeof place);
+    name += patch.data;
+  }
   return sha256(name);
 }
 

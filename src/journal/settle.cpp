@@ -62,7 +62,7 @@ void settle_chunks(Tree& tree, const InFlight& flight, Version version, std::vec
     if (chunk == nullptr) continue;
     chunk->patches.push_back({version, put.offset, put.data});
     if (Bytes bytes = clean_buffer(*chunk, flight.number))
-      clean.push_back({content_key(put.ino, put.idx, chunk->blob, chunk->patches), std::move(bytes)});
+      clean.push_back({content_key(chunk->blob, chunk->patches), std::move(bytes)});
   }
   for (const JournalKeys::ChunkKey& key : flight.keys.chunks) unpin(tree, key.ino, flight.number);
 }

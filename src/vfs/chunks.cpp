@@ -7,8 +7,9 @@
 
 namespace sboxfs {
 namespace {
-// Rows of so many chunks are asked for at once (128 MiB of file).
+// Rows of so many chunks are asked for at once (128 MiB of file, unless it is sparse).
 constexpr std::uint32_t kRowsPerLoad = 1024;
+constexpr std::uint32_t kChunksAtMost = kMaxFileSize / kChunkSize;
 
 std::uint32_t mask_of(std::uint32_t first, std::uint32_t end) {
   if (first >= end) return 0;
@@ -34,14 +35,19 @@ Inode* open_file(Operation& op, const Handle& handle) {
 
 bool rows_known(Operation& op, Inode& inode, std::uint32_t first, std::uint32_t last) {
   FileNode& file = Tree::file(inode);
-  if ((inode.attr.flags & kHasRanges) == 0) file.ranges_loaded = true;
+  if ((inode.attr.flags & kHasRanges) == 0) {
+    file.ranges.clear();
+    file.ranges_loaded = true;
+  }
   const std::optional<std::uint64_t> gap = file.loaded.first_gap(first);
   const bool known = !gap || *gap > last;
   if (known && file.ranges_loaded) return true;
   op.need.kind = Need::Kind::chunks;
   op.need.ino = inode.ino;
   op.need.first = known ? first : static_cast<std::uint32_t>(*gap);
-  op.need.count = kRowsPerLoad;
+  // Every row has a block at least: of a sparse file all rows are few, however far apart they are.
+  op.need.count =
+      inode.attr.blocks <= kRowsPerLoad ? std::max(kRowsPerLoad, kChunksAtMost - op.need.first) : kRowsPerLoad;
   return false;
 }
 
@@ -56,7 +62,7 @@ bool chunk_bytes(Operation& op, Inode& inode, std::uint32_t idx, Bytes& bytes) {
     return true;
   }
   if (chunk.mask == 0 || (chunk.blob.empty() && chunk.patches.empty())) return true;
-  bytes = op.cache.get(content_key(inode.ino, idx, chunk.blob, chunk.patches));
+  bytes = op.cache.get(content_key(chunk.blob, chunk.patches));
   if (bytes) return true;
   op.need.kind = Need::Kind::contents;
   op.need.ino = inode.ino;
@@ -79,13 +85,11 @@ ChunkNode& own_chunk(Operation& op, Inode& inode, std::uint32_t idx, const Bytes
 }
 
 unsigned allocated_blocks(const FileNode& file, std::uint32_t idx, std::uint32_t mask) {
-  if (file.ranges.empty()) return 0;
+  const std::uint64_t start = std::uint64_t{idx} * kChunkSize;
+  if (bytes_within(file.ranges, start, start + kChunkSize) == 0) return 0;
   unsigned count = 0;
-  for (std::uint32_t block = 0; block < kBlocksPerChunk; ++block) {
-    if ((mask & (1U << block)) == 0) continue;
-    const std::uint64_t at = std::uint64_t{idx} * kChunkSize + block * kBlockSize;
-    if (has_range(file.ranges, at)) ++count;
-  }
+  for (std::uint32_t block = 0; block < kBlocksPerChunk; ++block)
+    if (((mask >> block) & 1U) != 0 && has_range(file.ranges, start + block * kBlockSize)) ++count;
   return count;
 }
 

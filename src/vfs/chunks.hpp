@@ -9,6 +9,9 @@ namespace sboxfs {
 
 constexpr std::uint32_t chunk_of(std::uint64_t offset) { return static_cast<std::uint32_t>(offset / kChunkSize); }
 constexpr std::uint32_t within(std::uint64_t offset) { return static_cast<std::uint32_t>(offset % kChunkSize); }
+/// To block boundaries.
+constexpr std::uint64_t round_down(std::uint64_t at) { return at / kBlockSize * kBlockSize; }
+constexpr std::uint64_t round_up(std::uint64_t at) { return (at + kBlockSize - 1) / kBlockSize * kBlockSize; }
 
 /// The blocks that bytes [from, to) of a chunk touch, as a mask.
 std::uint32_t blocks_touched(std::uint32_t from, std::uint32_t to);

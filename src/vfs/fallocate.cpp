@@ -10,9 +10,6 @@
 namespace sboxfs {
 namespace {
 
-constexpr std::uint64_t round_down(std::uint64_t at) { return at / kBlockSize * kBlockSize; }
-constexpr std::uint64_t round_up(std::uint64_t at) { return (at + kBlockSize - 1) / kBlockSize * kBlockSize; }
-
 /// Bytes of chunk `idx` that [from, to) covers.
 Range covered(std::uint32_t idx, std::uint64_t from, std::uint64_t to) {
   const std::uint64_t start = std::uint64_t{idx} * kChunkSize;
@@ -58,17 +55,33 @@ unsigned punch(Operation& op, Inode& inode, std::uint64_t from, std::uint64_t to
   return freed;
 }
 
-/// The unwritten blocks of [from, to) (block-aligned) that are not allocated yet become so. Rows must be known.
-std::int64_t allocate(Inode& inode, std::uint64_t from, std::uint64_t to, std::vector<Range>& ranges) {
-  std::vector<Range> wanted{{from, to}};
-  const auto end = inode.file->chunks.upper_bound(chunk_of(to - 1));
-  for (auto at = inode.file->chunks.lower_bound(chunk_of(from)); at != end; ++at)
-    for (std::uint32_t block = 0; block < kBlocksPerChunk; ++block) {
-      const std::uint64_t start = std::uint64_t{at->first} * kChunkSize + block * kBlockSize;
-      if (((at->second.mask >> block) & 1U) != 0) remove_range(wanted, start, start + kBlockSize);
+/// Adds what is not written of [from, to) (block-aligned) to a range list. Rows must be known.
+std::vector<Range> allocated(const FileNode& file, std::uint64_t from, std::uint64_t to) {
+  std::vector<Range> unwritten;
+  const auto add = [&](std::uint64_t low, std::uint64_t high) {
+    if (low >= high) return;
+    if (!unwritten.empty() && unwritten.back().to == low) {
+      unwritten.back().to = high;
+    } else {
+      unwritten.push_back({low, high});
     }
+  };
+  std::uint64_t at = from;
+  const auto end = file.chunks.upper_bound(chunk_of(to - 1));
+  for (auto chunk = file.chunks.lower_bound(chunk_of(from)); chunk != end; ++chunk)
+    for (std::uint32_t block = 0; block < kBlocksPerChunk; ++block) {
+      const std::uint64_t start = std::uint64_t{chunk->first} * kChunkSize + block * kBlockSize;
+      if (((chunk->second.mask >> block) & 1U) == 0 || start < from || start >= to) continue;
+      add(at, start);
+      at = start + kBlockSize;
+    }
+  add(at, to);
+  return united(file.ranges, unwritten);
+}
+
+std::int64_t blocks_in(const std::vector<Range>& ranges) {
   std::uint64_t bytes = 0;
-  for (const Range& range : wanted) bytes += add_range(ranges, range.from, range.to);
+  for (const Range& range : ranges) bytes += range.to - range.from;
   return static_cast<std::int64_t>(bytes / kBlockSize);
 }
 
@@ -81,7 +94,7 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
   if (!hole && !zero && (mode & ~FALLOC_FL_KEEP_SIZE) != 0) return fail(EOPNOTSUPP);
   if (length == 0) return fail(EINVAL);
   const std::uint64_t end = offset + length;
-  if (end > kMaxFileSize || end < offset) return hole ? fail(EINVAL) : fail(EFBIG);
+  if (end > kMaxFileSize || end < offset) return fail(EFBIG);
   Operation op(*this);
   const Status status = op.changing([&]() -> Status {
     op.state.mu.assert_held();
@@ -89,11 +102,10 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
     if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
     if (!inode->is_file()) return fail(ENODEV);
     if (!rows_known(op, *inode, chunk_of(offset), chunk_of(end - 1))) return Operation::missing();
-    std::vector<Range> ranges = inode->file->ranges;
     // Quota first: an allocation that does not fit changes nothing.
-    if (!hole) {
-      std::vector<Range> trial = ranges;
-      if (!inode->unlinked) SBOXFS_TRY(op.room_for(allocate(*inode, round_down(offset), round_up(end), trial), 0));
+    if (!hole && !inode->unlinked) {
+      const std::vector<Range> wanted = allocated(*inode->file, round_down(offset), round_up(end));
+      SBOXFS_TRY(op.room_for(blocks_in(wanted) - blocks_in(inode->file->ranges), 0));
     }
     if (hole || zero) {
       const unsigned freed = punch(op, *inode, offset, std::min(end, round_up(inode->attr.size)));
@@ -101,8 +113,10 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
       op.add_blocks(*inode, -static_cast<std::int64_t>(freed));
     }
     if (!hole) {
-      const std::int64_t added = allocate(*inode, round_down(offset), round_up(end), inode->file->ranges);
+      std::vector<Range> ranges = allocated(*inode->file, round_down(offset), round_up(end));
+      const std::int64_t added = blocks_in(ranges) - blocks_in(inode->file->ranges);
       if (added > 0) {
+        inode->file->ranges = std::move(ranges);
         inode->attr.flags |= kHasRanges;
         op.add_blocks(*inode, added);
         op.state.journal.touch_ranges(*inode);

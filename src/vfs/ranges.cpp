@@ -4,45 +4,54 @@
 
 namespace sboxfs {
 
-std::uint64_t add_range(std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to) {
-  if (from >= to) return 0;
-  std::uint64_t added = to - from;
-  Range merged{from, to};
-  auto first = std::lower_bound(ranges.begin(), ranges.end(), from,
-                                [](const Range& range, std::uint64_t value) { return range.to < value; });
-  auto last = first;
-  for (; last != ranges.end() && last->from <= to; ++last) {
-    const std::uint64_t low = std::max(last->from, from);
-    const std::uint64_t high = std::min(last->to, to);
-    if (low < high) added -= high - low;
-    merged.from = std::min(merged.from, last->from);
-    merged.to = std::max(merged.to, last->to);
-  }
-  ranges.insert(ranges.erase(first, last), merged);
-  return added;
+namespace {
+
+/// The first range that ends behind `at`.
+template <class Iterator>
+Iterator first_behind(Iterator begin, Iterator end, std::uint64_t at) {
+  return std::upper_bound(begin, end, at, [](std::uint64_t value, const Range& range) { return value < range.to; });
 }
 
+}  // namespace
+
 std::uint64_t remove_range(std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to) {
+  if (from >= to) return 0;
+  const auto first = first_behind(ranges.begin(), ranges.end(), from);
+  auto last = first;
   std::uint64_t removed = 0;
+  for (; last != ranges.end() && last->from < to; ++last)
+    removed += std::min(last->to, to) - std::max(last->from, from);
+  if (first == last) return 0;
   std::vector<Range> kept;
-  for (const Range& range : ranges) {
-    const std::uint64_t low = std::max(range.from, from);
-    const std::uint64_t high = std::min(range.to, to);
-    if (low >= high) {
-      kept.push_back(range);
-      continue;
-    }
-    removed += high - low;
-    if (range.from < low) kept.push_back({range.from, low});
-    if (high < range.to) kept.push_back({high, range.to});
-  }
-  if (removed > 0) ranges = std::move(kept);
+  if (first->from < from) kept.push_back({first->from, from});
+  if (to < std::prev(last)->to) kept.push_back({to, std::prev(last)->to});
+  const auto at = ranges.erase(first, last);
+  ranges.insert(at, kept.begin(), kept.end());
   return removed;
 }
 
-bool has_range(const std::vector<Range>& ranges, std::uint64_t at) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const Range& range) { return range.from <= at && at < range.to; });
+std::uint64_t bytes_within(const std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to) {
+  std::uint64_t bytes = 0;
+  for (auto at = first_behind(ranges.begin(), ranges.end(), from); at != ranges.end() && at->from < to; ++at)
+    bytes += std::min(at->to, to) - std::max(at->from, from);
+  return bytes;
+}
+
+bool has_range(const std::vector<Range>& ranges, std::uint64_t at) { return bytes_within(ranges, at, at + 1) > 0; }
+
+std::vector<Range> united(const std::vector<Range>& left, const std::vector<Range>& right) {
+  std::vector<Range> sorted(left.size() + right.size());
+  std::merge(left.begin(), left.end(), right.begin(), right.end(), sorted.begin(),
+             [](const Range& a, const Range& b) { return a.from < b.from; });
+  std::vector<Range> out;
+  for (const Range& range : sorted) {
+    if (out.empty() || out.back().to < range.from) {
+      out.push_back(range);
+    } else {
+      out.back().to = std::max(out.back().to, range.to);
+    }
+  }
+  return out;
 }
 
 }  // namespace sboxfs

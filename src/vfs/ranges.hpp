@@ -8,11 +8,13 @@
 
 namespace sboxfs {
 
-/// Adds [from, to); returns how many bytes were not in the list before.
-std::uint64_t add_range(std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to);
 /// Removes [from, to); returns how many bytes were in the list.
 std::uint64_t remove_range(std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to);
+/// How many bytes of [from, to) are in the list.
+std::uint64_t bytes_within(const std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to);
 /// Whether the list holds the byte `at`.
 bool has_range(const std::vector<Range>& ranges, std::uint64_t at);
+/// What is in either list, neighbours joined.
+std::vector<Range> united(const std::vector<Range>& left, const std::vector<Range>& right);
 
 }  // namespace sboxfs

@@ -8,6 +8,8 @@
 namespace sboxfs {
 namespace {
 
+constexpr std::uint64_t kBehindAll = ~std::uint64_t{0} / 2;
+
 /// Cuts the chunk the new end lies in. Its bytes have been found before.
 unsigned cut_edge(Operation& op, Inode& inode, std::uint64_t size, const Bytes& current) {
   op.state.mu.assert_held();
@@ -37,6 +39,11 @@ unsigned cut_chunks(Operation& op, Inode& inode, std::uint32_t first) {
 Status shrink(Operation& op, Inode& inode, std::uint64_t size) {
   op.state.mu.assert_held();
   const std::uint64_t old_size = inode.attr.size;
+  if (size == old_size && size > 0) {
+    // Only what was allocated behind the end goes.
+    op.add_blocks(inode, -static_cast<std::int64_t>(take_allocated(op, inode, round_up(size), kBehindAll)));
+    return {};
+  }
   const bool edge = within(size) != 0;
   Bytes current;
   if (size > 0) {
@@ -46,7 +53,7 @@ Status shrink(Operation& op, Inode& inode, std::uint64_t size) {
   }
   unsigned freed = edge ? cut_edge(op, inode, size, current) : 0;
   freed += cut_chunks(op, inode, chunk_of(size) + (edge ? 1 : 0));
-  freed += take_allocated(op, inode, (size + kBlockSize - 1) / kBlockSize * kBlockSize, ~std::uint64_t{0} / 2);
+  freed += take_allocated(op, inode, round_up(size), kBehindAll);
   op.add_blocks(inode, size == 0 ? -static_cast<std::int64_t>(inode.attr.blocks) : -static_cast<std::int64_t>(freed));
   op.state.journal.changed_data(inode, size, old_size);
   return {};

@@ -56,9 +56,6 @@ void put_part(Operation& op, Inode& inode, const Part& part, std::string_view da
   op.state.journal.touch_chunk(inode, part.idx, chunk, part.from, part.to);
 }
 
-constexpr std::uint64_t round_down(std::uint64_t at) { return at / kBlockSize * kBlockSize; }
-constexpr std::uint64_t round_up(std::uint64_t at) { return (at + kBlockSize - 1) / kBlockSize * kBlockSize; }
-
 }  // namespace
 
 Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, bool kill, bool& differs) {
@@ -70,7 +67,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     Inode* inode = open_file(op, handle);
     if (inode == nullptr) return Operation::missing();
     if (!inode->is_file()) return fail(EINVAL);
-    if ((kill || (inode->attr.flags & kHasXattrs) != 0) && !op.xattrs(*inode)) return Operation::missing();
+    if (kill && !op.xattrs(*inode)) return Operation::missing();
     const std::uint64_t at = (handle.flags & O_APPEND) != 0 ? inode->attr.size : offset;
     differs = at != offset;
     const std::uint64_t end = at + data.size();

@@ -14,7 +14,7 @@ namespace sboxfs {
 
 class ContentCache {
  public:
-  /// Holds up to `limit` bytes of contents.
+  /// Holds up to `limit` bytes: contents and what keeping them costs (small files are many).
   explicit ContentCache(std::uint64_t limit) : limit_(limit) {}
 
   /// The bytes under `key`, or null. Marks them used.
@@ -28,6 +28,7 @@ class ContentCache {
     Hash key;
     Bytes bytes;
   };
+  static std::uint64_t cost(const Item& item);
   void shrink() REQUIRES(mutex_);
 
   const std::uint64_t limit_;
@@ -37,9 +38,9 @@ class ContentCache {
   std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;
 };
 
-/// The key of a chunk's contents: its blob's hash, or, with patches, a hash over blob, inode, index and the newest
-/// patch's version (patches of a version never change).
-Hash content_key(Ino ino, std::uint32_t idx, const Hash& blob, const std::vector<Patch>& patches);
+/// The key of a chunk's contents: its blob's hash, or, with patches, a hash over that and the patches' bytes. Nothing
+/// but contents goes in: the cache is shared by sandboxes, and a restored database uses versions again.
+Hash content_key(const Hash& blob, const std::vector<Patch>& patches);
 
 /// The chunk's bytes: the blob with the patches laid over it, in order.
 std::string apply_patches(std::string blob, const std::vector<Patch>& patches);
