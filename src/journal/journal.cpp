@@ -50,11 +50,16 @@ void Journal::touch_chunk(Inode& inode, std::uint32_t idx, ChunkNode& chunk, std
     keys_.chunks.push_back({inode.ino, idx});
     chunk.dirty_from = from;
     chunk.dirty_to = to;
+    chunk.counted = 0;
   } else {
     chunk.dirty_from = std::min(chunk.dirty_from, from);
     chunk.dirty_to = std::max(chunk.dirty_to, to);
   }
-  bytes_ += to - from;
+  // The memory it holds, however little of it changed, and however often.
+  const std::uint32_t held = chunk.buffer ? static_cast<std::uint32_t>(chunk.buffer->size()) : 0;
+  if (held <= chunk.counted) return;
+  bytes_ += held - chunk.counted;
+  chunk.counted = held;
 }
 
 void Journal::touch_cut(Inode& inode, std::uint32_t from) {

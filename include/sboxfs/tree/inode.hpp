@@ -47,6 +47,7 @@ struct ChunkNode {
   std::uint64_t in_flight = 0;   ///< the batch that carries a copy of this chunk right now
   std::uint32_t dirty_from = 0;  ///< hull of the bytes changed since the last cut
   std::uint32_t dirty_to = 0;
+  std::uint32_t counted = 0;  ///< bytes of `buffer` that the journal has counted since the last cut
   bool rewrite = false;  ///< must be committed whole (punched, truncated, shared by copy_file_range)
 };
 
