@@ -14,7 +14,6 @@ void drop_chunks(FileNode& file, const Range& range) {
     const bool clean = at->second.dirty == 0 && at->second.in_flight == 0;
     at = clean ? file.chunks.erase(at) : std::next(at);
   }
-  if (file.ranges_dirty == 0) file.ranges_loaded = false;
 }
 
 }  // namespace
@@ -47,6 +46,8 @@ std::vector<Ino> Tree::drop(const Delta& delta) {
       gone_but_open.push_back(change.ino);
     }
     drop_attr(change.ino);
+    // Allocations come and go without a change of data.
+    if (inode->file && inode->file->ranges_dirty == 0) inode->file->ranges_loaded = false;
     if ((change.what & kChangedData) != 0 && inode->file)
       for (const Range& range : change.data) drop_chunks(*inode->file, range);
     if ((change.what & kChangedXattr) != 0 && inode->xattrs && inode->pins == 0) inode->xattrs.reset();
