@@ -14,8 +14,10 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   op.state.mu.assert_held();
   const std::uint64_t end = std::uint64_t{to_idx} * kChunkSize + length;
   // A part of a chunk can be shared only where nothing follows it on either side.
-  if (length < kChunkSize && (std::uint64_t{from_idx} * kChunkSize + length < from.attr.size || end < to.attr.size))
-    return false;
+  const std::uint64_t from_end = std::uint64_t{from_idx} * kChunkSize + length;
+  if (from_end > from.attr.size) return false;  // it has shrunk
+  if (length < kChunkSize && (from_end < from.attr.size || end < to.attr.size)) return false;
+  if (!op.xattrs(to)) return true;
   if (!rows_known(op, from, from_idx, from_idx) || !rows_known(op, to, to_idx, to_idx)) return true;
   const auto source = from.file->chunks.find(from_idx);
   if (source == from.file->chunks.end()) return false;
@@ -25,9 +27,8 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   const auto known = to.file->chunks.find(to_idx);
   const std::uint32_t had = known == to.file->chunks.end() ? 0 : known->second.mask;
   const std::uint32_t mask = source->second.mask;
-  const std::uint32_t added = mask & ~had;
-  const std::int64_t blocks =
-      std::popcount(mask) - std::popcount(had) - static_cast<int>(allocated_blocks(*to.file, to_idx, added));
+  const auto taken = static_cast<int>(allocated_blocks(*to.file, to_idx, ~std::uint32_t{0}));
+  const std::int64_t blocks = std::popcount(mask) - std::popcount(had) - taken;
   if (!to.unlinked) SBOXFS_TRY(op.room_for(blocks, 0));
   const auto [at, made] = to.file->chunks.try_emplace(to_idx);
   ChunkNode& target = at->second;
@@ -46,6 +47,8 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   }
   target.mask = mask;
   target.rewrite = true;
+  // What an older batch carries of this chunk is no longer its base once that batch is committed.
+  target.in_flight = 0;
   const std::uint64_t start = std::uint64_t{to_idx} * kChunkSize;
   if (!to.file->ranges.empty()) take_allocated(op, to, start, start + kChunkSize);
   op.state.journal.touch_chunk(to, to_idx, target, 0, kChunkSize);
@@ -53,7 +56,20 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   to.attr.size = std::max(to.attr.size, end);
   to.attr.mtime = to.attr.ctime = op.now();
   op.state.journal.changed_data(to, start, end);
+  kill_suid(op, to);
   return true;
+}
+
+std::string joined(const std::vector<Vfs::Piece>& pieces) {
+  std::string bytes;
+  for (const Vfs::Piece& piece : pieces) {
+    if (piece.bytes) {
+      bytes.append(*piece.bytes, piece.from, piece.size);
+    } else {
+      bytes.append(piece.size, '\0');
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -67,45 +83,37 @@ Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, H
   }
   if (from_offset >= size) return std::uint64_t{0};
   length = std::min(length, size - from_offset);
+  if (to_offset > kMaxFileSize || length > kMaxFileSize - to_offset) return fail(EFBIG);
   if (from.ino == to.ino && from_offset < to_offset + length && to_offset < from_offset + length) return fail(EINVAL);
-  std::uint64_t done = 0;
-  while (done < length) {
-    const std::uint64_t at = from_offset + done;
-    const std::uint64_t target = to_offset + done;
-    const auto step = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(length - done, kChunkSize - std::max(within(at), within(target))));
-    bool shared = false;
+  // One step, at most to the next chunk's edge on either side; returns how many bytes it copied.
+  const auto step = [&](std::uint64_t at, std::uint64_t target, std::uint32_t bytes) -> Result<std::uint64_t> {
     if (within(at) == 0 && within(target) == 0) {
       Operation op(*this);
-      const Result<bool> outcome = op.changing([&]() -> Result<bool> {
+      SBOXFS_ASSIGN(const bool shared, op.changing([&]() -> Result<bool> {
         op.state.mu.assert_held();
         Inode* source = open_file(op, from);
         Inode* sink = source == nullptr ? nullptr : open_file(op, to);
         if (sink == nullptr) return Operation::missing();
-        return share_chunk(op, *source, chunk_of(at), *sink, chunk_of(target), step);
-      });
-      if (!outcome.ok()) return done > 0 ? Result<std::uint64_t>(done) : Result<std::uint64_t>(outcome.error());
-      shared = *outcome;
-      if (shared) to.wrote.store(true, std::memory_order_relaxed);
-    }
-    if (!shared) {
-      SBOXFS_ASSIGN(const std::vector<Piece> pieces, read(from, at, step));
-      std::string bytes;
-      for (const Piece& piece : pieces) {
-        if (piece.bytes) {
-          bytes.append(*piece.bytes, piece.from, piece.size);
-        } else {
-          bytes.append(piece.size, '\0');
-        }
+        return share_chunk(op, *source, chunk_of(at), *sink, chunk_of(target), bytes);
+      }));
+      if (shared) {
+        to.wrote.store(true, std::memory_order_relaxed);
+        return std::uint64_t{bytes};
       }
-      if (bytes.empty()) break;
-      bool differs = false;
-      const Result<std::size_t> written = write(to, target, bytes, true, differs);
-      if (!written.ok()) return done > 0 ? Result<std::uint64_t>(done) : Result<std::uint64_t>(written.error());
-      done += bytes.size();
-      continue;
     }
-    done += step;
+    SBOXFS_ASSIGN(const std::vector<Piece> pieces, read(from, at, bytes));
+    bool differs = false;
+    SBOXFS_ASSIGN(const std::size_t written, write(to, target, joined(pieces), true, differs));
+    return std::uint64_t{written};
+  };
+  std::uint64_t done = 0;
+  while (done < length) {
+    const std::uint64_t edge = kChunkSize - std::max(within(from_offset + done), within(to_offset + done));
+    const Result<std::uint64_t> copied =
+        step(from_offset + done, to_offset + done, static_cast<std::uint32_t>(std::min(length - done, edge)));
+    if (!copied.ok() && done == 0) return copied;
+    if (!copied.ok() || *copied == 0) break;
+    done += *copied;
   }
   return done;
 }

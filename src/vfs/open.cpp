@@ -40,7 +40,9 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags) {
       if (!op.need.nothing()) return Operation::missing();
       kill_suid(op, *inode);
     }
-    return open_handle(op, *inode, flags);
+    std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
+    handle->wrote = true;
+    return handle;
   });
 }
 

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "chunks.hpp"
 
@@ -25,8 +26,11 @@ std::optional<std::uint64_t> next_block(Operation& op, Inode& inode, std::uint64
       continue;
     }
     const std::uint32_t block = within(at) / kBlockSize;
-    if (((chunk->second.mask >> block) & 1U) == (data ? 1U : 0U)) return at;
-    at = at / kBlockSize * kBlockSize + kBlockSize;
+    const std::uint32_t wanted = (data ? chunk->second.mask : ~chunk->second.mask) >> block;
+    if ((wanted & 1U) != 0) return at;
+    const std::uint64_t start = std::uint64_t{idx} * kChunkSize;
+    if (wanted != 0) return start + (block + static_cast<unsigned>(std::countr_zero(wanted))) * kBlockSize;
+    at = start + kChunkSize;
   }
   return size;
 }
