@@ -61,11 +61,17 @@ void unmount(const MountRecord& mount, Mode mode) {
   }
 }
 
-/// A mount whose process has died, or which another home made.
-void unmount_orphan(const std::string& word, Mode mode) {
+/// Mounts whose process has died, or which another home made: there is nobody left to ask.
+void unmount_orphans(const Home& home, const std::string& word, Mode mode) {
+  std::vector<std::string> orphans;
+  for (const MountRecord& record : list_mount_records(home)) {
+    const bool named = record.name == word || record.sandbox.text() == word;
+    if (named && !record.alive && mounted_at(record.mount_point).ours) orphans.push_back(record.mount_point);
+  }
   const auto path = resolve_directory(word);
-  if (!path.ok() || !mounted_at(*path).ours) stop(Exit::not_found, cat("'", word, "' is not a mount of this home"));
-  take_away(*path, mode);
+  if (path.ok() && mounted_at(*path).ours) orphans = {*path};
+  if (orphans.empty()) stop(Exit::not_found, cat("'", word, "' is not a mount of this home"));
+  for (const std::string& mount_point : orphans) take_away(mount_point, mode);
 }
 
 }  // namespace
@@ -86,7 +92,7 @@ int run_umount(const Words& words) {
       mounts.front().mount_point != *path) {
     mounts.clear();
   }
-  if (mounts.empty()) unmount_orphan(word, mode);
+  if (mounts.empty()) unmount_orphans(home, word, mode);
   for (const MountRecord& mount : mounts) unmount(mount, mode);
   remove_dead_records(home);
   return 0;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -114,17 +115,20 @@ Result<std::string> resolve_directory(const std::string& path) {
 }
 
 Status check_mount_point(const std::string& path, bool allow_files) {
+  if (mounted_at(path).mounted) {
+    // stat(2) may still be answered from the kernel's memory; statfs(2) always asks the mount's process.
+    struct statfs unused {};
+    const bool dead = mounted_at(path).ours && ::statfs(path.c_str(), &unused) != 0 && errno == ENOTCONN;
+    if (!dead) return fail(EBUSY, cat(path, " is a mount point already"));
+    SBOXFS_TRY(detach(path, true));
+    return check_mount_point(path, allow_files);
+  }
   struct stat attr {};
   if (::stat(path.c_str(), &attr) != 0) {
     const int code = errno;
-    if (code == ENOTCONN && mounted_at(path).ours) {
-      SBOXFS_TRY(detach(path, true));
-      return check_mount_point(path, allow_files);
-    }
     return fail(code, cat(path, code == ENOENT ? ": no such directory" : ": can not be used as a mount point"));
   }
   if (!S_ISDIR(attr.st_mode)) return fail(ENOTDIR, cat(path, " is not a directory"));
-  if (mounted_at(path).mounted) return fail(EBUSY, cat(path, " is a mount point already"));
   if (!allow_files && !is_empty(path)) return fail(ENOTEMPTY, cat(path, " is not empty (-o nonempty mounts over it)"));
   return {};
 }
