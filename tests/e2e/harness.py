@@ -408,11 +408,11 @@ def _rescue(box):
 
 
 def _print_logs(box):
-    for mount in box.mounts:
+    for mount in {mount.log: mount for mount in box.mounts}.values():
         try:
             lines = mount.log_text().splitlines()[-12:]
         except OSError:
             continue
-        print(f'      log of {mount.name} ({mount.where}):')
+        print(f'      {mount.log}:')
         for line in lines:
             print('        ' + line)

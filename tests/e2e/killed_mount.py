@@ -85,26 +85,26 @@ def same_host(box):
     kills = sized(3, 20)
     box.create('killed')
     mount = box.mount('killed')
-    count, worst, seen = 0, 0.0, []
+    count, worst, seen = 0, (0.0, 0.0), []
     for number in range(kills):
         synced = write_until_killed(box, mount, count, random.uniform(0.1, 1.5))
         start = time.monotonic()
         mount = box.mount('killed', where=mount.where)
+        mounted = time.monotonic() - start
         first_write(mount)
-        seconds = time.monotonic() - start
-        worst = max(worst, seconds)
+        worst = max(worst, (time.monotonic() - start, mounted))
         count = check_files(mount.where, max(synced, count - 1))
         seen.append(count)
         last = mount.path(f'd{(count - 1) // 100}', str(count - 1))
         if os.path.getsize(last) != len(body(count - 1)):
             os.unlink(last)  # the writer goes on with this one
             count -= 1
-    check(worst < 1, f'the re-mount wrote after {worst:.2f} s')
+    check(worst[0] < 1, f'the re-mount wrote after {worst[0]:.2f} s, {worst[1]:.2f} s of them until it answered')
     sandbox = box.info('killed')['id']
     gaps = box.sql(f"SELECT version FROM (SELECT version, lag(version) OVER (ORDER BY version) AS before "
                    f"FROM sboxfs.changes WHERE sandbox = '{sandbox}') c WHERE version <> before + 1")
     equal(gaps, [], 'gaps in the versions')
-    return f'{kills} kills, files after each: {seen}, re-mount to durable write {worst:.2f} s at worst'
+    return f'{kills} kills, files after each: {seen}, re-mount to durable write {worst[0]:.2f} s at worst'
 
 
 @suite.case('killed, mounted on another host: writes within the lease + 1 s', timeout=90)
