@@ -131,6 +131,7 @@ void Committer::lose(InFlight flight, CommitState why) {
     MutexLock lock(state_.mu);
     lost.push_back(std::move(flight));
     if (!state_.journal.empty()) lost.push_back(state_.journal.cut(state_.tree));
+    lost_.emplace_back(lost.front().number, lost.back().number);
     state_.journal.reset();
     told_ = state_.journal.committed();
     dropped = state_.tree.everything();
@@ -147,18 +148,22 @@ void Committer::lose(InFlight flight, CommitState why) {
   if (events_.lost) events_.lost(why, lost, dropped);
 }
 
+bool Committer::was_lost(std::uint64_t number) const {
+  return std::any_of(lost_.begin(), lost_.end(),
+                     [&](const auto& range) { return range.first <= number && number <= range.second; });
+}
+
 Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) {
   {
     MutexLock lock(state_.mu);
-    if (told_ >= number) return {};
+    if (told_ >= number && !was_lost(number)) return {};
   }
   BlockingSection waiting;
   const std::int64_t start = clock_.monotonic_ns();
-  const std::uint64_t losses = state_.losses;
   MutexLock lock(state_.mu);
   state_.work.notify_one();
   for (;;) {
-    if (state_.losses != losses) return fail(EIO, "the changes were lost with the lease");
+    if (was_lost(number)) return fail(EIO, "the changes were lost with the lease");
     if (told_ >= number) return {};
     if (BlockingSection::interrupted()) return fail(EINTR);
     if (timeout_ns > 0 && clock_.monotonic_ns() - start > timeout_ns)

@@ -6,6 +6,7 @@
 #include <functional>
 #include <stop_token>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "sboxfs/base/clock.hpp"
@@ -64,6 +65,7 @@ class Committer {
   CommitOutcome attempt(InFlight& flight, const CommitTerms& terms);
   void settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms, std::int64_t sent_ns);
   void lose(InFlight flight, CommitState why);
+  bool was_lost(std::uint64_t number) const REQUIRES(state_.mu);
 
   State& state_;
   Sink& sink_;
@@ -71,6 +73,8 @@ class Committer {
   const Clock& clock_;
   const CommitterOptions options_;
   const CommitEvents events_;
+  // First and last batch of every loss: who comes to wait only after it must still hear of it.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> lost_ GUARDED_BY(state_.mu);
   std::uint64_t told_ GUARDED_BY(state_.mu) = 0;  // newest batch the layers above know the end of
   std::jthread thread_;
   std::atomic<bool> abandon_{false};
