@@ -16,6 +16,7 @@ constexpr std::uint16_t kGroup = 0x08;
 constexpr std::uint16_t kMask = 0x10;
 constexpr std::uint16_t kOther = 0x20;
 constexpr std::size_t kEntryBytes = 8;
+constexpr std::uint32_t kNobody = ~std::uint32_t{0};  // never a user's or group's id
 
 std::uint16_t read16(const char* at) {
   std::uint16_t value = 0;
@@ -45,6 +46,8 @@ bool valid(const std::vector<AclEntry>& entries) {
     const bool known = entry.tag == kUserObj || entry.tag == kUser || entry.tag == kGroupObj || entry.tag == kGroup ||
                        entry.tag == kMask || entry.tag == kOther;
     if (!known || entry.perm > 7 || entry.tag < before) return false;
+    const bool is_named = entry.tag == kUser || entry.tag == kGroup;
+    if (is_named && entry.id == kNobody) return false;
     before = entry.tag;
   }
   const bool named = count(entries, kUser) + count(entries, kGroup) > 0;

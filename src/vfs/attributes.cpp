@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include "acl.hpp"
+
 namespace sboxfs {
 namespace {
+
+constexpr std::size_t kMostNameBytes = 255;  // XATTR_NAME_MAX
 
 void update_flag(Operation& op, Inode& inode) {
   op.state.mu.assert_held();
@@ -18,6 +22,16 @@ void update_flag(Operation& op, Inode& inode) {
 }
 
 }  // namespace
+
+Status check_xattr_name(const std::string& name) {
+  if (name.empty() || name.size() > kMostNameBytes) return fail(ERANGE);
+  if (name == kAclAccess || name == kAclDefault) return {};
+  for (const std::string_view prefix : {"user.", "trusted.", "security."}) {
+    if (name == prefix) return fail(EINVAL);
+    if (name.compare(0, prefix.size(), prefix) == 0) return {};
+  }
+  return fail(EOPNOTSUPP);
+}
 
 void store_xattr(Operation& op, Inode& inode, const std::string& name, std::string_view value) {
   Tree::xattrs(inode).loaded = true;

@@ -3,6 +3,7 @@
 namespace sboxfs {
 
 Result<std::string> Vfs::getxattr(Ino ino, const std::string& name) {
+  SBOXFS_TRY(check_xattr_name(name));
   Operation op(*this);
   return op.reading([&]() -> Result<std::string> {
     op.state.mu.assert_held();

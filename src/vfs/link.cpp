@@ -11,28 +11,30 @@ constexpr std::uint32_t kMostLinks = 65'000;
 Result<Found> Vfs::link(Ino ino, Ino parent, std::string_view name) {
   SBOXFS_TRY(check_name(name));
   Operation op(*this);
-  return op.changing([&]() -> Result<Found> {
-    op.state.mu.assert_held();
-    SBOXFS_ASSIGN(Inode * dir, changing_dir(op, parent));
-    if (dir == nullptr) return Operation::missing();
-    Inode* inode = op.inode(ino);
-    if (inode == nullptr) return Operation::missing();
-    if (inode->is_dir()) return fail(EPERM);
-    const std::uint64_t cookie = op.state.tree.cookie(name);
-    const Tree::Name found = op.name(*dir, name, cookie);
-    if (found.state == Tree::Name::State::unknown) return Operation::missing();
-    if (found.state == Tree::Name::State::present) return fail(EEXIST);
-    if (inode->unlinked) return fail(ENOENT);
-    if (inode->attr.nlink >= kMostLinks) return fail(EMLINK);
-    DirItem& item =
-        op.state.tree.set_name(*dir, cookie, name, ino, static_cast<std::uint8_t>((inode->attr.mode & S_IFMT) >> 12));
-    op.state.journal.touch_name(*dir, cookie, item);
-    ++inode->attr.nlink;
-    inode->attr.ctime = op.now();
-    op.state.journal.touch(*inode);
-    touch_dir(op, *dir);
-    return op.looked_up(*inode);
-  });
+  return op.changing(
+      [&]() -> Result<Found> {
+        op.state.mu.assert_held();
+        SBOXFS_ASSIGN(Inode * dir, changing_dir(op, parent));
+        if (dir == nullptr) return Operation::missing();
+        Inode* inode = op.inode(ino);
+        if (inode == nullptr) return Operation::missing();
+        const std::uint64_t cookie = op.state.tree.cookie(name);
+        const Tree::Name found = op.name(*dir, name, cookie);
+        if (found.state == Tree::Name::State::unknown) return Operation::missing();
+        if (found.state == Tree::Name::State::present) return fail(EEXIST);
+        if (inode->is_dir()) return fail(EPERM);
+        if (inode->unlinked) return fail(ENOENT);
+        if (inode->attr.nlink >= kMostLinks) return fail(EMLINK);
+        DirItem& item = op.state.tree.set_name(*dir, cookie, name, ino,
+                                               static_cast<std::uint8_t>((inode->attr.mode & S_IFMT) >> 12));
+        op.state.journal.touch_name(*dir, cookie, item);
+        ++inode->attr.nlink;
+        inode->attr.ctime = op.now();
+        op.state.journal.touch(*inode);
+        touch_dir(op, *dir);
+        return op.looked_up(*inode);
+      },
+      take_back_lookup(op));
 }
 
 }  // namespace sboxfs

@@ -13,9 +13,9 @@ Result<Found> Vfs::lookup(Ino parent, std::string_view name, std::uint64_t& abse
     op.state.mu.assert_held();
     Inode* dir = op.inode(parent);
     if (dir == nullptr) return Operation::missing();
-    if (!dir->is_dir()) return fail(ENOTDIR);
-    // A file handle (NFS, open_by_handle_at) is connected to the tree by way of these two.
+    // A file handle (NFS, open_by_handle_at), also of a file, is found by "." and connected to the tree by "..".
     if (name == ".") return op.looked_up(*dir);
+    if (!dir->is_dir()) return fail(ENOTDIR);
     if (name == "..") {
       Inode* up = op.inode(dir->ino == kRootIno ? kRootIno : dir->parent);
       if (up == nullptr) return Operation::missing();

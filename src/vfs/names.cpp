@@ -1,6 +1,7 @@
 #include "names.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "acl.hpp"
 #include "attributes.hpp"
@@ -39,8 +40,10 @@ void drop_link(Operation& op, Inode& inode) {
 
 bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth& birth) {
   if (!op.xattrs(dir)) return false;
-  birth.uid = who.uid;
-  birth.gid = (dir.attr.mode & S_ISGID) != 0 ? dir.attr.gid : who.gid;
+  // Under -o uid=/gid= whoever asks, the file is the mounting user's: the daemon runs as that user.
+  birth.uid = op.options.uid ? ::geteuid() : who.uid;
+  birth.gid = op.options.gid ? ::getegid() : who.gid;
+  if ((dir.attr.mode & S_ISGID) != 0) birth.gid = dir.attr.gid;
   birth.mode = mode;
   if ((dir.attr.mode & S_ISGID) != 0 && S_ISDIR(mode)) birth.mode |= S_ISGID;
   const auto acl = dir.xattrs->items.find(kAclDefault);
@@ -93,20 +96,22 @@ Inode* make_inode(Operation& op, Inode& dir, std::string_view name, const Birth&
 
 Result<Found> make_node(Operation& op, const Caller& who, Ino parent, std::string_view name, mode_t mode, dev_t rdev,
                         std::string_view target) {
-  return op.changing([&]() -> Result<Found> {
-    op.state.mu.assert_held();
-    SBOXFS_ASSIGN(Inode * dir, changing_dir(op, parent));
-    if (dir == nullptr) return Operation::missing();
-    const Tree::Name found = op.name(*dir, name, op.state.tree.cookie(name));
-    if (found.state == Tree::Name::State::unknown) return Operation::missing();
-    if (found.state == Tree::Name::State::present) return fail(EEXIST);
-    SBOXFS_TRY(op.room_for(0, 1));
-    Birth birth;
-    if (!make_birth(op, *dir, who, mode, birth)) return Operation::missing();
-    Inode* inode = make_inode(op, *dir, name, birth, rdev, target);
-    if (inode == nullptr) return Operation::missing();
-    return op.looked_up(*inode);
-  });
+  return op.changing(
+      [&]() -> Result<Found> {
+        op.state.mu.assert_held();
+        SBOXFS_ASSIGN(Inode * dir, changing_dir(op, parent));
+        if (dir == nullptr) return Operation::missing();
+        const Tree::Name found = op.name(*dir, name, op.state.tree.cookie(name));
+        if (found.state == Tree::Name::State::unknown) return Operation::missing();
+        if (found.state == Tree::Name::State::present) return fail(EEXIST);
+        SBOXFS_TRY(op.room_for(0, 1));
+        Birth birth;
+        if (!make_birth(op, *dir, who, mode, birth)) return Operation::missing();
+        Inode* inode = make_inode(op, *dir, name, birth, rdev, target);
+        if (inode == nullptr) return Operation::missing();
+        return op.looked_up(*inode);
+      },
+      take_back_lookup(op));
 }
 
 }  // namespace sboxfs

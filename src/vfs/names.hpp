@@ -1,6 +1,7 @@
 // Steps shared by the operations that change names.
 #pragma once
 
+#include "handles.hpp"
 #include "operation.hpp"
 
 namespace sboxfs {
@@ -13,6 +14,14 @@ void touch_dir(Operation& op, Inode& dir) REQUIRES(op.state.mu);
 
 /// Takes one link from the inode (the caller has removed the name): nlink, ctime, usage, the unlinked mark.
 void drop_link(Operation& op, Inode& inode) REQUIRES(op.state.mu);
+
+/// Takes back the lookup counted for an answer that nobody gets. For Operation::changing().
+inline auto take_back_lookup(Operation& op) {
+  return [&op](const Result<Found>& answer) {
+    op.state.mu.assert_held();
+    if (op.state.tree.forget(answer->ino, 1) == 0) drop_if_unused(op.state, answer->ino);
+  };
+}
 
 /// What a new inode gets from its directory (setgid, default ACL) and its maker (owner, umask).
 struct Birth {

@@ -50,9 +50,10 @@ class Operation {
   }
 
   /// The same for a changing operation: `attempt` runs with the lease held and room in the journal, and must find
-  /// everything it needs before its first change. Under `sync` returns after the commit.
-  template <class Attempt>
-  auto changing(Attempt attempt) -> decltype(attempt()) {
+  /// everything it needs before its first change. Under `sync` returns after the commit; when the commit fails, the
+  /// caller gets an error instead of the result, and `give_back` takes back (under State::mu) what the result counts.
+  template <class Attempt, class GiveBack>
+  auto changing(Attempt attempt, GiveBack give_back) -> decltype(attempt()) {
     if (options.read_only) return fail(EROFS);
     for (;;) {
       SBOXFS_TRY(committer.wait_room());
@@ -70,8 +71,11 @@ class Operation {
             state.work.notify_one();
             if (options.durability != Durability::sync || !result.ok()) return result;
             lock.unlock();
-            SBOXFS_TRY(committer.wait_committed(batch));
-            return result;
+            const Status committed = committer.wait_committed(batch);
+            if (committed.ok()) return result;
+            lock.lock();
+            give_back(result);
+            return Error(committed.error());
           }
         }
       }
@@ -83,6 +87,11 @@ class Operation {
         SBOXFS_TRY(fetcher.fetch(need));
       }
     }
+  }
+
+  template <class Attempt>
+  auto changing(Attempt attempt) -> decltype(attempt()) {
+    return changing(attempt, [](const auto&) {});
   }
 
   // The rest runs under State::mu.

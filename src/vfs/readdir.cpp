@@ -43,9 +43,10 @@ Result<std::vector<Listed>> Vfs::readdir(Ino ino, std::uint64_t offset, std::siz
       if (!plus) continue;
       if (const Inode* inode = op.state.tree.find_loaded(item.ino)) out.back().attr = op.found(*inode).attr;
     }
-    // What is known goes out first; only with nothing in hand the next page is loaded.
+    // What is known goes out first; only without a name in hand the next page is loaded.
     const bool at_end = known_to > kLastCookie;
-    if (at_end || !out.empty()) return out;
+    const bool has_names = !out.empty() && out.back().next > kFirstName;
+    if (at_end || has_names || out.size() >= limit) return out;
     op.need.kind = Need::Kind::listing;
     op.need.ino = ino;
     op.need.cookie = known_to;

@@ -63,7 +63,6 @@ void moved(Operation& op, Inode& inode, Inode& from, Inode& to) {
 
 Status exchange(Operation& op, const Side& from, const Side& to) {
   op.state.mu.assert_held();
-  if (to.item == nullptr) return fail(ENOENT);
   if (from.inode == to.inode) return {};
   point(op, from, *to.inode);
   point(op, to, *from.inode);
@@ -118,6 +117,7 @@ Status Vfs::rename(Ino parent, std::string_view name, Ino new_parent, std::strin
     if (!to_known) return Operation::missing();
     if (from.item == nullptr) return fail(ENOENT);
     if (to.item != nullptr && (flags & RENAME_NOREPLACE) != 0) return fail(EEXIST);
+    if (to.item == nullptr && (flags & RENAME_EXCHANGE) != 0) return fail(ENOENT);
     bool below = false;
     if (from.inode->is_dir()) {
       if (!is_below(op, to.dir, from.inode->ino, below)) return Operation::missing();

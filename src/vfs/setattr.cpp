@@ -15,7 +15,7 @@ void change_owner(Operation& op, Inode& inode, const AttrChange& change) {
   if (change.uid && !op.options.uid) inode.attr.uid = *change.uid;
   if (change.gid && !op.options.gid) inode.attr.gid = *change.gid;
   // The kernel sends the mode along where it clears the bits itself.
-  if (inode.is_file() && !change.mode) kill_suid(op, inode);
+  if (!inode.is_dir() && !change.mode) kill_suid(op, inode);
 }
 
 void change_mode(Operation& op, Inode& inode, mode_t mode) {

@@ -28,24 +28,27 @@ Result<bool> check_default_acl(const Inode& inode, std::string_view value) {
 
 std::size_t total_bytes(const XattrNode& node) {
   std::size_t bytes = 0;
-  for (const auto& [name, item] : node.items) bytes += name.size() + item.value.size();
+  for (const auto& [name, item] : node.items)
+    if (!item.removed) bytes += name.size() + item.value.size();
   return bytes;
 }
 
 }  // namespace
 
 Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, int flags) {
-  if (name.empty() || name.size() > 255) return fail(ERANGE);
+  SBOXFS_TRY(check_xattr_name(name));
   if (value.size() > kMostValueBytes) return fail(E2BIG);
   Operation op(*this);
   return op.changing([&]() -> Status {
     op.state.mu.assert_held();
     Inode* inode = op.inode(ino);
     if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
-    const bool exists = find_xattr(*inode, name) != nullptr;
+    const std::string* old = find_xattr(*inode, name);
+    const bool exists = old != nullptr;
     if ((flags & XATTR_CREATE) != 0 && exists) return fail(EEXIST);
     if ((flags & XATTR_REPLACE) != 0 && !exists) return fail(ENODATA);
-    if (total_bytes(*inode->xattrs) + name.size() + value.size() > kMostTotalBytes) return fail(ENOSPC);
+    const std::size_t replaced = exists ? name.size() + old->size() : 0;
+    if (total_bytes(*inode->xattrs) - replaced + name.size() + value.size() > kMostTotalBytes) return fail(ENOSPC);
     bool keep = true;
     if (name == kAclAccess) {
       SBOXFS_ASSIGN(keep, apply_access_acl(op, *inode, value));
