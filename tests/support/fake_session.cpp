@@ -134,6 +134,14 @@ Ino FakeSession::write_file(Ino parent, const std::string& name, const std::stri
   return made.found.ino;
 }
 
+Ino FakeSession::make_dir(Ino parent, const std::string& name) {
+  const Ino made = must(vfs.mkdir(root, parent, name, 0755), "mkdir").ino;
+  vfs.forget(made, 1);
+  return made;
+}
+
+std::unique_ptr<Handle> FakeSession::open(Ino ino, int flags) { return must(vfs.open(ino, flags), "open"); }
+
 Result<std::string> FakeSession::read_file(Ino ino) {
   SBOXFS_ASSIGN(std::unique_ptr<Handle> handle, vfs.open(ino, O_RDONLY));
   std::string out;

@@ -61,8 +61,11 @@ class FakeSession {
   void evict();
   /// Looks a path up from the root ("a/b/c"; "" is the root); the lookups are forgotten again.
   Result<Found> find(const std::string& path);
-  /// Makes a file with these contents; throws when that fails.
+  /// These throw when they fail. A file with these contents, closed and forgotten by the kernel; a directory (0755),
+  /// forgotten as well; a handle.
   Ino write_file(Ino parent, const std::string& name, const std::string& contents);
+  Ino make_dir(Ino parent, const std::string& name);
+  std::unique_ptr<Handle> open(Ino ino, int flags);
   /// The whole contents of a file.
   Result<std::string> read_file(Ino ino);
   /// All names of a directory without "." and "..", read in pieces of `piece` entries.
