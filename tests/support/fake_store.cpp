@@ -67,37 +67,38 @@ bool FakeStore::wait(Hold& hold, MutexLock& lock) {
   return !interrupted;
 }
 
-void FakeStore::let_go(Hold& hold) {
+void FakeStore::let_go(Hold FakeStore::*hold) {
   MutexLock lock(mutex_);
-  hold.on = false;
+  (this->*hold).on = false;
   changed_.notify_all();
 }
 
-void FakeStore::wait_for_held(Hold& hold) {
+void FakeStore::wait_for_held(Hold FakeStore::*hold) {
   MutexLock lock(mutex_);
-  while (hold.waiting == 0) changed_.wait(lock);
+  while ((this->*hold).waiting == 0) changed_.wait(lock);
 }
 
 void FakeStore::hold_loads() {
   MutexLock lock(mutex_);
   loads_held_.on = true;
 }
-void FakeStore::wait_for_held_load() { wait_for_held(loads_held_); }
-void FakeStore::let_loads_go() { let_go(loads_held_); }
+void FakeStore::wait_for_held_load() { wait_for_held(&FakeStore::loads_held_); }
+void FakeStore::let_loads_go() { let_go(&FakeStore::loads_held_); }
 
 void FakeStore::hold_commits() {
   MutexLock lock(mutex_);
   commits_held_.on = true;
 }
-void FakeStore::wait_for_held_commit() { wait_for_held(commits_held_); }
-void FakeStore::let_commits_go() { let_go(commits_held_); }
+void FakeStore::wait_for_held_commit() { wait_for_held(&FakeStore::commits_held_); }
+void FakeStore::let_commits_go() { let_go(&FakeStore::commits_held_); }
 
 void FakeStore::when_read(const std::string& what, std::function<void()> then) {
   MutexLock lock(mutex_);
   when_read_[what] = std::move(then);
 }
 
-void FakeStore::run_when_read(const std::string& what, MutexLock& lock) {
+// Lets the caller's lock go for a while, which the analysis can not follow.
+void FakeStore::run_when_read(const std::string& what, MutexLock& lock) NO_THREAD_SAFETY_ANALYSIS {
   const auto at = when_read_.find(what);
   if (at == when_read_.end()) return;
   const std::function<void()> then = std::move(at->second);

@@ -124,12 +124,12 @@ class FakeStore final : public Loader, public Sink {
   };
   /// Counts the call, reads under the lock, then waits while loads are held.
   template <class Read>
-  auto load(const char* what, Read read) -> Result<decltype(read())> EXCLUDES(mutex_);
+  auto load(const char* what, Read read) -> Result<decltype(read())>;
   /// False: interrupted.
   bool wait(Hold& hold, MutexLock& lock) REQUIRES(mutex_);
   void run_when_read(const std::string& what, MutexLock& lock) REQUIRES(mutex_);
-  void let_go(Hold& hold) EXCLUDES(mutex_);
-  void wait_for_held(Hold& hold) EXCLUDES(mutex_);
+  void let_go(Hold FakeStore::*hold) EXCLUDES(mutex_);
+  void wait_for_held(Hold FakeStore::*hold) EXCLUDES(mutex_);
   LoadedDir list(Ino dir, std::uint64_t from, std::uint32_t limit) const REQUIRES(mutex_);
   void apply(const Batch& batch, Version version) REQUIRES(mutex_);
   void apply_data(const Batch& batch, Version version) REQUIRES(mutex_);
