@@ -23,8 +23,10 @@ struct Fixture {
   bool delivered(std::uint64_t ticket) { return notifier.wait(ticket, 10 * kSecondNs); }
 };
 
-std::vector<std::string> sorted(std::vector<std::string> lines) {
+/// Sorted, each once: what is told again a little later does not count.
+std::vector<std::string> distinct(std::vector<std::string> lines) {
   std::sort(lines.begin(), lines.end());
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
   return lines;
 }
 
@@ -38,8 +40,8 @@ TEST_CASE("notifier: a delta's names, listings, attributes and ranges are taken 
   delta.names = {{7, "a"}, {7, "b"}, {9, "a"}};
   delta.inodes = {{20, kChangedAttr, {}}, {21, kChangedAttr | kChangedData, {{4096, 8192}, {100000, 100001}}}};
   REQUIRE(f.delivered(f.notifier.submit(delta)));
-  CHECK(sorted(f.kernel.take()) == sorted(Lines{"name 7 a", "name 7 b", "data 7 0+0", "name 9 a", "data 9 0+0",
-                                                "attr 20", "attr 21", "data 21 4096+4096", "data 21 100000+1"}));
+  CHECK(distinct(f.kernel.take()) == distinct(Lines{"name 7 a", "name 7 b", "data 7 0+0", "name 9 a", "data 9 0+0",
+                                                    "attr 20", "attr 21", "data 21 4096+4096", "data 21 100000+1"}));
 }
 
 TEST_CASE("notifier: a range to the end of any file is the kernel's 'to the end'") {
@@ -55,7 +57,7 @@ TEST_CASE("notifier: everything is also what nobody here remembers") {
   Delta everything;
   everything.inodes = {{kRootIno, kChangedAttr, {}}};
   REQUIRE(f.delivered(f.notifier.submit_all(everything)));
-  CHECK(sorted(f.kernel.take()) == Lines{"all", "attr 1"});
+  CHECK(distinct(f.kernel.take()) == Lines{"all", "attr 1"});
 }
 
 TEST_CASE("notifier: the kernel hears nothing while a reply of the old state may be on its way") {
@@ -68,7 +70,7 @@ TEST_CASE("notifier: the kernel hears nothing while a reply of the old state may
   CHECK(f.kernel.take().empty());
   f.replies.leave(section);
   CHECK(f.delivered(ticket));
-  CHECK(f.kernel.take() == Lines{"attr 20"});
+  CHECK(distinct(f.kernel.take()) == Lines{"attr 20"});
 }
 
 TEST_CASE("notifier: a later delta of an inode reaches the kernel after an earlier one") {
