@@ -1,5 +1,6 @@
 #include "sboxfs/coherence/notifier.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <unordered_set>
 
@@ -8,6 +9,13 @@
 #include "sboxfs/base/fault.hpp"
 
 namespace sboxfs {
+namespace {
+
+constexpr unsigned kRepetitions = 2;
+constexpr std::int64_t kSoonNs = 20 * kMillisecondNs;
+constexpr std::int64_t kLaterNs = 500 * kMillisecondNs;
+
+}  // namespace
 
 Notifier::~Notifier() { stop(); }
 
@@ -35,7 +43,7 @@ std::uint64_t Notifier::submit_all(Delta everything) { return push(std::move(eve
 
 std::uint64_t Notifier::push(Delta delta, bool all) {
   MutexLock lock(mutex_);
-  jobs_.push_back({std::move(delta), all, ++next_ticket_});
+  jobs_.push_back({std::move(delta), all, ++next_ticket_, 0, kRepetitions});
   changed_.notify_all();
   return next_ticket_;
 }
@@ -63,22 +71,50 @@ void Notifier::spread(const Job& job) {
   }
 }
 
-void Notifier::dispatch(std::stop_token stop) {
+bool Notifier::next(std::stop_token stop, Job& job) {
+  const SystemClock clock;
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
-    {
-      MutexLock lock(mutex_);
-      // One job at a time: its end is the end of its ticket.
-      while (!stop.stop_requested() && (jobs_.empty() || under_way_ > 0)) changed_.wait(lock);
-      if (stop.stop_requested()) return;
+    std::int64_t wait_ns = kSecondNs;
+    if (under_way_ == 0) {
+      const std::int64_t now = clock.monotonic_ns();
+      for (std::deque<Job>* queue : {&jobs_, &soon_, &later_}) {
+        if (queue->empty()) continue;
+        if (queue->front().due_ns <= now) {
+          job = std::move(queue->front());
+          queue->pop_front();
+          return true;
+        }
+        wait_ns = std::min(wait_ns, queue->front().due_ns - now);
+      }
     }
+    changed_.wait_for(lock, std::chrono::nanoseconds(wait_ns));
+  }
+  return false;
+}
+
+void Notifier::repeat_later(Job job) {
+  if (job.repetitions == 0) return;
+  // Pages need no second time: a READ's reply and an invalidation wait for each other on the page's lock.
+  for (InodeChange& change : job.delta.inodes) change.data.clear();
+  std::deque<Job>& queue = job.repetitions == kRepetitions ? soon_ : later_;
+  job.due_ns = SystemClock().monotonic_ns() + (job.repetitions == kRepetitions ? kSoonNs : kLaterNs);
+  job.ticket = 0;
+  --job.repetitions;
+  queue.push_back(std::move(job));
+}
+
+void Notifier::dispatch(std::stop_token stop) {
+  Job job;
+  // One job at a time: its end is the end of its ticket.
+  while (next(stop, job)) {
     replies_.synchronize();
     MutexLock lock(mutex_);
-    const Job job = std::move(jobs_.front());
-    jobs_.pop_front();
     if (!fault::point("notify.skip")) spread(job);
     changed_.notify_all();
     while (under_way_ > 0 && !stop.stop_requested()) changed_.wait(lock);
-    done_ = job.ticket;
+    if (job.ticket != 0) done_ = job.ticket;
+    repeat_later(std::move(job));
     changed_.notify_all();
   }
 }

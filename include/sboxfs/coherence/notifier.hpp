@@ -3,6 +3,10 @@
 //
 // Order: a dispatcher waits until the read-side sections that were open have ended (no reply from the old state can
 // follow), then hands the items to workers; everything of one inode goes to the same worker.
+//
+// A reply that has been written may not have been installed yet by the thread that asked: a notification in between
+// finds no inode, or is overwritten by the reply's long time-out (the kernel protects neither a dentry's revalidation
+// nor an inode's first appearance). So names, listings and attributes are notified again a little later, twice.
 #pragma once
 
 #include <array>
@@ -42,7 +46,9 @@ class Notifier {
   struct Job {
     Delta delta;
     bool all = false;
-    std::uint64_t ticket = 0;
+    std::uint64_t ticket = 0;  ///< 0: a repetition, which nobody waits for
+    std::int64_t due_ns = 0;   ///< of a repetition (monotonic)
+    unsigned repetitions = 0;  ///< how many follow
   };
   struct Item {
     enum class Kind { name, listing, attr, data, all } kind = Kind::attr;
@@ -51,6 +57,9 @@ class Notifier {
     Range range;
   };
   std::uint64_t push(Delta delta, bool all);
+  /// The next job that may go, in `job`; false when the thread shall end.
+  bool next(std::stop_token stop, Job& job);
+  void repeat_later(Job job) REQUIRES(mutex_);
   void dispatch(std::stop_token stop);
   void send(std::stop_token stop, std::size_t worker);
   void spread(const Job& job) REQUIRES(mutex_);
@@ -62,6 +71,8 @@ class Notifier {
   mutable Mutex mutex_;
   CondVar changed_;
   std::deque<Job> jobs_ GUARDED_BY(mutex_);
+  std::deque<Job> soon_ GUARDED_BY(mutex_);   // first repetitions, by due time
+  std::deque<Job> later_ GUARDED_BY(mutex_);  // second repetitions, by due time
   std::array<std::deque<Item>, kWorkers> items_ GUARDED_BY(mutex_);
   std::size_t under_way_ GUARDED_BY(mutex_) = 0;  // items in the queues or being sent
   std::uint64_t next_ticket_ GUARDED_BY(mutex_) = 0;
