@@ -66,6 +66,8 @@ struct RootTimes {
 Result<ImportReport> unpack(int fd) {
   const ReadArchive in(::archive_read_new(), &archive_read_free);
   const WriteArchive disk(::archive_write_disk_new(), &archive_write_free);
+  // As tar(1) does: owners and ACL entries that an archive names are looked up here.
+  ::archive_write_disk_set_standard_lookup(disk.get());
   ::archive_read_support_filter_all(in.get());
   ::archive_read_support_format_tar(in.get());
   ::archive_write_disk_set_options(disk.get(), extract_flags());

@@ -26,6 +26,7 @@ Status Refresh::run() {
 Status Refresh::ask_writer() {
   SBOXFS_ASSIGN(const LeaseState lease, store_.look());
   if (!lease.writer || *lease.writer == self_) return {};
+  if (options_.writer_is_dead && options_.writer_is_dead(*lease.writer)) return {};
   std::uint64_t before = 0;
   {
     MutexLock lock(mutex_);

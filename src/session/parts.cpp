@@ -79,7 +79,8 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   lease_options.lease_ns = options.lease_ns;
   lease_options.read_only = options.vfs.read_only;
   LeaseHooks lease_hooks;
-  lease_hooks.holder_is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
+  const auto is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
+  lease_hooks.holder_is_dead = is_dead;
   // In this thread, not the notifier's: it answers no requests, and hands over only when the pages have been written.
   lease_hooks.write_back = [this] {
     std::vector<Ino> written;
@@ -105,7 +106,9 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
     notifier->submit_all(state->tree.everything());
   };
   watcher.emplace(*state, *adoption, bus, clock, watch_options, std::move(watch_hooks));
-  refresh.emplace(*state, *adoption, lease_store, bus, *notifier, clock, self, RefreshOptions{},
+  RefreshOptions refresh_options;
+  refresh_options.writer_is_dead = is_dead;
+  refresh.emplace(*state, *adoption, lease_store, bus, *notifier, clock, self, refresh_options,
                   [this] { return lease->acquire(); });
   heartbeat.emplace(*state, lease_store, HeartbeatOptions{host_name(), options.mount_point});
   housekeeper.emplace(*write_pool, bus.keys(), options.tenant, options.drain_interval_ns);

@@ -15,6 +15,8 @@ namespace sboxfs {
 struct RefreshOptions {
   std::int64_t writer_timeout_ns = 1 * kSecondNs;  ///< how long the writer may take to commit
   std::int64_t notify_timeout_ns = 1 * kSecondNs;  ///< how long the kernel may take
+  /// Whether that writer is certainly dead (its host's kernel says so): then it has nothing to commit. May be empty.
+  std::function<bool(const SessionId&)> writer_is_dead = {};
 };
 
 /// Thread-safe.
