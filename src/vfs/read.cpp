@@ -19,8 +19,9 @@ void add_piece(std::vector<Vfs::Piece>& pieces, const Bytes& bytes, std::uint32_
   if (to > have) pieces.push_back({nullptr, 0, to - have});
 }
 
-/// Adds the rest of the aligned window that chunk `first` lies in to a load that must be made anyway. Aligned, because
-/// readers in the same window (the kernel's read-ahead asks in parallel) then ask for the same load and share it.
+/// Adds the rest of the aligned window that the first missing chunk lies in to a load that must be made anyway.
+/// Aligned, because readers in the same window (the kernel's read-ahead asks in parallel) then ask for the same load
+/// and share it.
 void read_ahead(Operation& op, Inode& inode, std::uint32_t first) {
   op.state.mu.assert_held();
   const std::uint32_t window = first < kLargeWindow ? kSmallWindow : kLargeWindow;
@@ -71,7 +72,7 @@ Result<std::vector<Vfs::Piece>> Vfs::read(Handle& handle, std::uint64_t offset, 
     }
     const std::uint64_t before = handle.read_ahead.load(std::memory_order_relaxed);
     if (!op.need.nothing()) {
-      if (offset <= before + kNear && before <= offset + kNear) read_ahead(op, *inode, first);
+      if (offset <= before + kNear && before <= offset + kNear) read_ahead(op, *inode, op.need.contents.front().idx);
       return Operation::missing();
     }
     handle.read_ahead.store(end, std::memory_order_relaxed);

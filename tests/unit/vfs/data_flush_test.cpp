@@ -1,0 +1,90 @@
+// fsync(2) and close(2): committed when they return, EIO when changes were lost.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "data_model.hpp"
+
+using namespace sboxfs;
+using namespace sboxfs::test;
+
+TEST_CASE("fsync: returns when what was written is committed, not before") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino ino = session.write_file(kRootIno, "f", "");
+  session.sync();
+  const auto handle = session.open(ino, O_RDWR);
+  store.hold_commits();
+  write_at(session, *handle, 0, "12345");
+  std::atomic<bool> returned{false};
+  Status status;
+  std::thread syncing([&] {
+    status = session.vfs.fsync(handle.get());
+    returned = true;
+  });
+  store.wait_for_held_commit();
+  CHECK_FALSE(returned);
+  CHECK(store.rows().inodes.at(ino).attr.size == 0);
+  store.let_commits_go();
+  syncing.join();
+  CHECK(status.ok());
+  CHECK(store.rows().inodes.at(ino).attr.size == 5);
+}
+
+TEST_CASE("flush: under cto close waits for the commit and its publication, in other modes for nothing") {
+  for (const Durability durability : {Durability::async, Durability::cto}) {
+    FakeStore store;
+    VfsOptions options;
+    options.durability = durability;
+    FakeSession session(store, options);
+    int published = 0;
+    session.vfs.wait_published = [&] { ++published; };
+    const Ino ino = session.write_file(kRootIno, "f", "");
+    session.sync();
+    auto handle = session.open(ino, O_RDWR);
+    REQUIRE(session.vfs.flush(*handle).ok());  // nothing written
+    CHECK(published == 0);
+    write_at(session, *handle, 0, "12345");
+    REQUIRE(session.vfs.flush(*handle).ok());
+    CHECK(published == (durability == Durability::cto ? 1 : 0));
+    if (durability == Durability::cto) CHECK(store.rows().inodes.at(ino).attr.size == 5);
+    session.vfs.release(std::move(handle));
+    handle = session.open(ino, O_WRONLY | O_TRUNC);
+    REQUIRE(session.vfs.flush(*handle).ok());
+    CHECK(published == (durability == Durability::cto ? 2 : 0));
+  }
+}
+
+TEST_CASE("flush, fsync: after a loss EIO for handles that wrote, and only for them") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino ino = session.write_file(kRootIno, "f", "12345");
+  session.sync();
+  const auto wrote = session.open(ino, O_RDWR);
+  const auto only_read = session.open(ino, O_RDONLY);
+  store.take_epoch();  // somebody else is the writer now
+  write_at(session, *wrote, 0, "lost");
+  CHECK(session.vfs.fsync(wrote.get()).code() == EIO);
+  CHECK(session.vfs.flush(*wrote).code() == EIO);
+  CHECK(session.vfs.flush(*only_read).ok());
+  CHECK(session.vfs.fsync(only_read.get()).ok());
+  CHECK(session.read_file(ino).value() == "12345");
+  const auto after = session.open(ino, O_RDWR);
+  write_at(session, *after, 0, "new");
+  CHECK(session.vfs.fsync(after.get()).ok());
+  CHECK(session.read_file(ino).value() == "new45");
+  check_committed(session);
+}
+
+TEST_CASE("write under sync: every call is committed when it returns") {
+  FakeStore store;
+  VfsOptions options;
+  options.durability = Durability::sync;
+  FakeSession session(store, options);
+  const Ino ino = session.write_file(kRootIno, "f", "12345");
+  CHECK(store.rows().inodes.at(ino).attr.size == 5);
+  const auto handle = session.open(ino, O_RDWR);
+  write_at(session, *handle, 5, "6");
+  CHECK(store.rows().inodes.at(ino).attr.size == 6);
+}
