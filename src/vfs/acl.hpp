@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
