@@ -27,7 +27,7 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   const auto known = to.file->chunks.find(to_idx);
   const std::uint32_t had = known == to.file->chunks.end() ? 0 : known->second.mask;
   const std::uint32_t mask = source->second.mask;
-  const auto taken = static_cast<int>(allocated_blocks(*to.file, to_idx, ~std::uint32_t{0}));
+  const auto taken = static_cast<int>(allocated_blocks(*to.file, to_idx, blocks_touched(0, length)));
   const std::int64_t blocks = std::popcount(mask) - std::popcount(had) - taken;
   if (!to.unlinked) SBOXFS_TRY(op.room_for(blocks, 0));
   const auto [at, made] = to.file->chunks.try_emplace(to_idx);
@@ -50,7 +50,7 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   // What an older batch carries of this chunk is no longer its base once that batch is committed.
   target.in_flight = 0;
   const std::uint64_t start = std::uint64_t{to_idx} * kChunkSize;
-  if (!to.file->ranges.empty()) take_allocated(op, to, start, start + kChunkSize);
+  if (!to.file->ranges.empty()) take_allocated(op, to, start, start + round_up(length));
   op.state.journal.touch_chunk(to, to_idx, target, 0, kChunkSize);
   op.add_blocks(to, blocks);
   to.attr.size = std::max(to.attr.size, end);
