@@ -1,9 +1,14 @@
 #include "loop.hpp"
 
+#include <linux/fuse.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
-#include <chrono>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
 
 namespace sboxfs::fuse {
 namespace {
@@ -11,7 +16,7 @@ namespace {
 constexpr unsigned kPlaces = 2;
 constexpr std::size_t kMostThreads = 256;
 constexpr std::int64_t kSpinNs = 50'000;
-// How long requests that wait for Postgres may go on after stop().
+// How long requests that wait for Postgres may go on after hurry().
 constexpr std::int64_t kGraceNs = 2 * kSecondNs;
 
 thread_local bool has_place = false;
@@ -21,7 +26,12 @@ thread_local bool has_place = false;
 Loop::Loop(fuse_session* session, int fd, Context& context)
     : session_(session), fd_(fd), context_(context), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-Loop::~Loop() = default;
+Loop::~Loop() {
+  if (!refuser_.joinable()) return;
+  closing_ = true;
+  wake();
+  refuser_.join();
+}
 
 void Loop::run() {
   work();
@@ -31,35 +41,87 @@ void Loop::run() {
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
+  if (fuse_session_exited(session_) != 0) return;
+  std::uint64_t woken = 0;
+  if (::read(wake_.get(), &woken, sizeof woken) < 0) log::debug("loop: nobody had to be woken");
+  refuser_ = std::thread([this] { refuse(); });
+}
+
+void Loop::wake() {
+  const std::uint64_t one = 1;
+  // The counter can not overflow with so few writes; without it poll would only end with the next request.
+  if (::write(wake_.get(), &one, sizeof one) != sizeof one) log::warn("loop_wake: the eventfd refused");
+}
+
+void Loop::hurry() {
+  std::int64_t never = 0;
+  hurry_ns_.compare_exchange_strong(never, SystemClock().monotonic_ns());
 }
 
 void Loop::stop() {
   if (stopping_.exchange(true)) return;
-  stop_ns_ = SystemClock().monotonic_ns();
-  const std::uint64_t one = 1;
-  // The counter can not overflow with one write; without it poll would only end with the next request.
-  if (::write(wake_.get(), &one, sizeof one) != sizeof one) log::warn("loop_stop: the eventfd refused");
+  hurry();
+  wake();
   MutexLock lock(mutex_);
   place_.notify_all();
 }
 
-bool Loop::give_up() const { return stopping_ && SystemClock().monotonic_ns() - stop_ns_ > kGraceNs; }
-
-void Loop::start_thread() {
-  if (threads_.size() >= kMostThreads || stopping_) return;
-  threads_.emplace_back([this] { work(); });
+bool Loop::give_up() const {
+  const std::int64_t since = hurry_ns_;
+  return since != 0 && SystemClock().monotonic_ns() - since > kGraceNs;
 }
 
-bool Loop::take_place() {
+void Loop::start_thread() {
+  if (stopping_ || full_) return;
+  try {
+    threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    // The host's limit is lower than ours.
+    log::warn("loop_threads: no more than ", threads_.size() + 1, ": ", error.what());
+    full_ = true;
+  }
+  if (threads_.size() >= kMostThreads) full_ = true;
+}
+
+Loop::Work Loop::take_work(std::string& parked) {
   MutexLock lock(mutex_);
   ++idle_;
-  while (!stopping_ && active_ > 0 && (wanted_ == 0 || active_ >= kPlaces)) place_.wait(lock);
+  while (!stopping_ && parked_.empty() && active_ > 0 && (wanted_ == 0 || active_ >= kPlaces)) place_.wait(lock);
   --idle_;
-  if (stopping_) return false;
+  if (!parked_.empty()) {
+    parked = std::move(parked_.front());
+    parked_.pop_front();
+    return Work::parked;
+  }
+  if (stopping_) return Work::none;
   if (wanted_ > 0) --wanted_;
   ++active_;
   has_place = true;
-  return true;
+  return Work::place;
+}
+
+bool Loop::park(const fuse_buf& request) {
+  if (!full_) return false;
+  MutexLock lock(mutex_);
+  if (idle_ > 0) return false;
+  const auto* header = static_cast<const fuse_in_header*>(request.mem);
+  if (header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET) return false;  // they never wait
+  if (header->opcode != FUSE_INTERRUPT) {
+    parked_.emplace_back(static_cast<const char*>(request.mem), request.size);
+    return true;
+  }
+  fuse_interrupt_in interrupt{};
+  std::memcpy(&interrupt, header + 1, sizeof interrupt);
+  for (auto at = parked_.begin(); at != parked_.end(); ++at) {
+    fuse_in_header waiting{};
+    std::memcpy(&waiting, at->data(), sizeof waiting);
+    if (waiting.unique != interrupt.unique) continue;
+    parked_.erase(at);
+    lock.unlock();
+    reply_error(interrupt.unique, EINTR);
+    return true;
+  }
+  return false;
 }
 
 void Loop::drop_place() {
@@ -127,24 +189,63 @@ Loop::Got Loop::receive(fuse_buf& buffer) {
   }
 }
 
+void Loop::answer(fuse_buf request) {
+  context_.last_request_ns.store(SystemClock().monotonic_ns(), std::memory_order_relaxed);
+  fuse_session_process_buf(session_, &request);
+}
+
+void Loop::reply_error(std::uint64_t unique, int code) {
+  const fuse_out_header reply{sizeof(fuse_out_header), -code, unique};
+  // ENOENT: it was interrupted; anything else: the connection is gone. Either way nobody waits any more.
+  if (::write(fd_, &reply, sizeof reply) < 0) log::debug("loop_refuse: nobody waited for the answer");
+}
+
+void Loop::refuse() {
+  fuse_buf buffer{};
+  while (!closing_) {
+    const int got = fuse_session_receive_buf(session_, &buffer);
+    if (got == -EAGAIN || got == -EINTR) {
+      pollfd fds[2] = {{fd_, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+      ::poll(fds, 2, -1);
+      continue;
+    }
+    if (got <= 0) break;
+    const auto* header = static_cast<const fuse_in_header*>(buffer.mem);
+    const std::uint32_t opcode = header->opcode;
+    if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT) continue;
+    if (opcode == FUSE_RELEASE) {
+      fuse_release_in release{};
+      std::memcpy(&release, header + 1, sizeof release);
+      const std::unique_ptr<Handle> closed(reinterpret_cast<Handle*>(release.fh));
+    }
+    reply_error(header->unique, ENOTCONN);
+  }
+  free(buffer.mem);
+}
+
 void Loop::work() {
   Worker worker(context_.state, *this);
   set_worker(&worker);
   fuse_buf buffer{};
-  bool ended = false;
-  while (!ended && take_place()) {
+  std::string parked;
+  for (Work next = take_work(parked); next != Work::none; next = take_work(parked)) {
+    if (next == Work::parked) {
+      fuse_buf request{};
+      request.mem = parked.data();
+      request.size = parked.size();
+      answer(request);
+      continue;
+    }
     while (has_place) {
       const Got got = receive(buffer);
       if (got == Got::request) {
-        context_.last_request_ns.store(SystemClock().monotonic_ns(), std::memory_order_relaxed);
-        fuse_session_process_buf(session_, &buffer);
+        if (!park(buffer)) answer(buffer);
         continue;
       }
       drop_place();
-      ended = got == Got::end;
+      if (got == Got::end) stop();
     }
   }
-  if (ended) stop();
   set_worker(nullptr);
   free(buffer.mem);
 }

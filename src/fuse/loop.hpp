@@ -2,11 +2,14 @@
 //
 // A thread with a *place* reads requests and answers them. There are two places; the second is taken only while
 // requests queue up. A reader that finds nothing for 50 µs sleeps: the first in poll(2), another one without a place.
-// A thread that is about to wait gives its place up, and if nobody reads then, one is woken or started.
+// A thread that is about to wait gives its place up, and if nobody reads then, one is woken or started. When all the
+// threads there may be wait, the last one only reads: requests are parked until a thread comes back.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <list>
+#include <string>
 #include <thread>
 
 #include "request.hpp"
@@ -20,11 +23,15 @@ class Loop final : public Places {
   Loop(fuse_session* session, int fd, Context& context);
   ~Loop() override;
 
-  /// Serves until the session ends or stop() is called; the calling thread takes part.
+  /// Serves until the session ends or stop() is called; the calling thread takes part. After stop() requests are
+  /// refused (ENOTCONN) until destruction: who still has a file of a detached mount open does not hang, nor does a
+  /// notification that waits for such a request.
   void run();
+  /// stop() is near: who waits for a service gives up soon. From any thread.
+  void hurry();
   /// Ends run() after what was read is answered. From any thread.
   void stop();
-  /// stop() was long enough ago: whoever still waits for a service gives up.
+  /// hurry() or stop() was long enough ago: whoever still waits for a service gives up.
   bool give_up() const override;
 
   void leave() override;
@@ -32,28 +39,40 @@ class Loop final : public Places {
 
  private:
   enum class Got { request, nothing, end };
+  enum class Work { place, parked, none };
 
   void work();
-  bool take_place() EXCLUDES(mutex_);
+  /// Waits for a place, or for a parked request, which is moved to `parked`.
+  Work take_work(std::string& parked) EXCLUDES(mutex_);
   void drop_place() EXCLUDES(mutex_);
   Got receive(fuse_buf& buffer);
   Got sleep() EXCLUDES(mutex_);
   void start_thread() REQUIRES(mutex_);
   void call_second() EXCLUDES(mutex_);
+  /// Whether the request was put aside (or, an interruption, ended one that was).
+  bool park(const fuse_buf& request) EXCLUDES(mutex_);
+  void answer(fuse_buf request);
+  void reply_error(std::uint64_t unique, int code);
+  void refuse();
+  void wake();
 
   fuse_session* session_;
   const int fd_;
   Context& context_;
   UniqueFd wake_;
   std::atomic<bool> stopping_{false};
-  std::atomic<std::int64_t> stop_ns_{0};
+  std::atomic<bool> closing_{false};
+  std::atomic<bool> full_{false};  // no more threads may be started
+  std::atomic<std::int64_t> hurry_ns_{0};
   Mutex mutex_;
   CondVar place_;
   unsigned active_ GUARDED_BY(mutex_) = 0;   // threads with a place
   unsigned idle_ GUARDED_BY(mutex_) = 0;     // threads that sleep for one
   unsigned wanted_ GUARDED_BY(mutex_) = 0;   // a second reader was called
   bool polling_ GUARDED_BY(mutex_) = false;  // somebody sleeps in poll(2)
+  std::deque<std::string> parked_ GUARDED_BY(mutex_);
   std::list<std::thread> threads_ GUARDED_BY(mutex_);
+  std::thread refuser_;
 };
 
 }  // namespace sboxfs::fuse

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <linux/magic.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,7 +59,11 @@ void init(void*, fuse_conn_info* info) {
         FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_CACHE_SYMLINKS,
         FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_EXPLICIT_INVAL_DATA})
     want(*info, capability);
-  info->want &= ~unsigned{FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE};
+  // libfuse 3.17 really asks for HANDLE_KILLPRIV, which would leave setuid bits to us without telling when.
+  info->want &= ~unsigned{FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV};
+#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
+  info->want &= ~unsigned{FUSE_CAP_HANDLE_KILLPRIV_V2};
+#endif
 }
 
 /// libfuse 3.14 never asks for parallel look-ups; the first answer it writes is INIT's, and is mended here.
@@ -93,13 +99,28 @@ std::string mount_options(const FuseOptions& options) {
   return out;
 }
 
+/// Mounting over another FUSE mount is possible, and always a mistake.
+Status check_free(const std::string& mount_point) {
+  struct statx info {};
+  struct statfs kind {};
+  if (::statx(AT_FDCWD, mount_point.c_str(), AT_NO_AUTOMOUNT, STATX_TYPE, &info) != 0) return {};
+  if ((info.stx_attributes_mask & info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) return {};
+  if (::statfs(mount_point.c_str(), &kind) == 0 && kind.f_type == FUSE_SUPER_MAGIC)
+    return fail(EBUSY, cat(mount_point, " is a mount point already"));
+  return {};
+}
+
 }  // namespace
 
 Status check_host(const FuseOptions& options) {
   struct stat info {};
-  if (::stat(options.mount_point.c_str(), &info) != 0)
+  if (::stat(options.mount_point.c_str(), &info) != 0) {
+    if (errno == ENOTCONN)
+      return fail(EBUSY, cat(options.mount_point, " is the mount point of a file system that died (umount it first)"));
     return fail(errno, cat("can not mount on ", options.mount_point, ": ", std::strerror(errno)));
+  }
   if (!S_ISDIR(info.st_mode)) return fail(ENOTDIR, cat(options.mount_point, " is not a directory"));
+  SBOXFS_TRY(check_free(options.mount_point));
   const UniqueFd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (device) return {};
   if (errno == ENOENT || errno == ENODEV)
@@ -119,7 +140,13 @@ Result<fuse_session*> make_session(const FuseOptions& options, Context& context)
   fuse_session* session = fuse_session_new(&args, &operations, sizeof operations, &context);
   fuse_opt_free_args(&args);
   if (session == nullptr) return fail(EIO, "libfuse refuses the mount options");
-  static const fuse_custom_io io = {write_hook, read_hook, nullptr, nullptr};
+  // By assignment: newer versions have more members.
+  static const fuse_custom_io io = [] {
+    fuse_custom_io hooks{};
+    hooks.writev = write_hook;
+    hooks.read = read_hook;
+    return hooks;
+  }();
   {
     const UniqueFd any(::open("/dev/null", O_RDWR | O_CLOEXEC));
     fuse_session_custom_io(session, &io, any.get());
@@ -130,6 +157,7 @@ Result<fuse_session*> make_session(const FuseOptions& options, Context& context)
     MutexLock lock(last_words().mutex);
     why = last_words().text;
   }
+  fuse_session_destroy(session);
   if (options.allow_other && ::geteuid() != 0) why += " (allow_other needs user_allow_other in /etc/fuse.conf)";
   return fail(EPERM, cat("can not mount on ", options.mount_point, why.empty() ? "" : ": ", why));
 }

@@ -48,6 +48,8 @@ enum class Kind : unsigned {
 };
 inline constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::count);
 
+const char* name_of(Kind kind);
+
 /// What the callbacks reach through the session's user data.
 struct Context {
   explicit Context(State& s) : state(s) {}
@@ -113,7 +115,7 @@ void serve(fuse_req_t request, Kind kind, Body body) {
   try {
     body(*ctx.vfs);
   } catch (const std::exception& error) {
-    log::error("request_failed: kind ", static_cast<unsigned>(kind), ": ", error.what());
+    log::error("request_failed: ", name_of(kind), ": ", error.what());
     fuse_reply_err(request, EIO);
   }
   worker().end();
@@ -141,8 +143,6 @@ void add_file_operations(fuse_lowlevel_ops& table);
 void add_range_operations(fuse_lowlevel_ops& table);
 void add_directory_operations(fuse_lowlevel_ops& table);
 void add_xattr_operations(fuse_lowlevel_ops& table);
-
-const char* name_of(Kind kind);
 
 inline Handle& handle_of(const fuse_file_info* info) { return *reinterpret_cast<Handle*>(info->fh); }
 

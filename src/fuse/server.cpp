@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "loop.hpp"
 #include "mounting.hpp"
@@ -55,8 +56,18 @@ void FuseServer::serve(Vfs& vfs) {
 
 void FuseServer::stop() {
   if (impl_->detached.exchange(true)) return;
-  // Detached while the loop still answers: what is mapped and dirty is written back on the way.
-  if (fuse_session_exited(impl_->session) == 0) fuse::detach(impl_->mount_point);
+  if (fuse_session_exited(impl_->session) == 0) {
+    fuse::detach(impl_->mount_point);
+    impl_->loop->hurry();
+    // Mapped pages are written back while somebody still answers.
+    std::vector<Ino> written;
+    {
+      State& state = impl_->context.state;
+      MutexLock lock(state.mu);
+      written.assign(state.open_for_writing.begin(), state.open_for_writing.end());
+    }
+    for (const Ino ino : written) inval_inode(ino, 0, 0);
+  }
   impl_->loop->stop();
 }
 

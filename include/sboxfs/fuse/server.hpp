@@ -32,14 +32,16 @@ struct FuseOptions {
 /// Thread-safe. mount() → serve() → destruction; destruction closes the connection.
 class FuseServer final : public Kernel {
  public:
-  /// Mounts; requests wait until serve() runs. Errors (each one sentence): ENOENT, ENOTDIR, EBUSY (already a mount
-  /// point of ours), EPERM (what the host forbids: /dev/fuse, fusermount3, user_allow_other), EIO.
+  /// Mounts; requests wait until serve() runs. Errors (each one sentence): ENOENT, ENOTDIR, EBUSY (already a FUSE
+  /// mount point, living or dead), EPERM (what the host forbids: /dev/fuse, fusermount3, user_allow_other), EIO.
   static Result<std::unique_ptr<FuseServer>> mount(const FuseOptions& options, State& state);
   ~FuseServer() override;
 
-  /// Answers requests until the file system is unmounted or stop() was called; `vfs` must outlive it.
+  /// Answers requests until the file system is unmounted or stop() was called; `vfs` must outlive it. After stop(),
+  /// who still has something of the mount open gets ENOTCONN until destruction.
   void serve(Vfs& vfs);
-  /// Detaches the mount and ends serve() after what was read is answered. From any thread, more than once.
+  /// Detaches the mount, has mapped pages written back, and ends serve() after what was read is answered. What waits
+  /// for a service gives up after 2 s. From any thread but those that answer requests, more than once.
   void stop();
 
   void expire_entry(Ino parent, const std::string& name) override;
@@ -51,8 +53,8 @@ class FuseServer final : public Kernel {
   std::map<std::string, std::uint64_t> requests() const;
   /// Monotonic time of the newest request, in ns.
   std::int64_t last_request_ns() const;
-  /// Called with an inode whose kernel attributes are wrong (an append went elsewhere): invalidate it, on another
-  /// thread. Set before serve().
+  /// Called with an inode whose pages and attributes the kernel has wrong (an append went elsewhere): invalidate all
+  /// of it, on another thread. Set before serve().
   std::function<void(Ino)> on_end_differs;
 
  private:
