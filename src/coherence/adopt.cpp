@@ -81,8 +81,25 @@ Result<Adoption::Step> Adoption::step(Version upto, bool& always) {
   if (!orphaned.empty() && events_.orphaned) events_.orphaned(orphaned);
   if (!dropped.empty() && events_.dropped) events_.dropped(dropped);
   if (next == Step::again) wait_for_committer();
-  if (next == Step::done) always = false;
+  if (next == Step::done) {
+    always = false;
+    // Whoever writes next under a quota must know what the others have used.
+    if (!loaded.changes.empty() && has_quota()) SBOXFS_TRY(read_usage());
+  }
   return next;
+}
+
+bool Adoption::has_quota() const {
+  MutexLock lock(state_.mu);
+  return state_.usage.quota_blocks > 0 || state_.usage.quota_inodes > 0;
+}
+
+Status Adoption::read_usage() {
+  SBOXFS_ASSIGN(const SandboxFacts facts, loader_.facts());
+  MutexLock lock(state_.mu);
+  const bool settled = !state_.journal.in_flight() && state_.journal.empty();
+  if (settled && facts.stamp == state_.seen) state_.usage = facts.usage;
+  return {};
 }
 
 Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, Delta& dropped,

@@ -93,6 +93,7 @@ void Watcher::look(std::uint64_t heard_before, bool audit) {
   if (!status.ok()) log::debug("watcher_look: ", status.error().what);
   if (!status.ok() || !audit) return;
   audited_ns_ = looked_ns_;
+  if (const Status usage = adoption_.read_usage(); !usage.ok()) log::debug("watcher_usage: ", usage.error().what);
   if (key.ok()) compare(*key);
 }
 

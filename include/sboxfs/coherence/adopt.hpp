@@ -31,6 +31,9 @@ class Adoption final : public Adopter {
   Status adopt(Version upto) override;
   /// Compares version and batch with the database now, and adopts what it has. For audit, gaps and reconnects.
   Status check();
+  /// What all sessions use together, and the quota, as the database has them: State::usage. Nothing happens while
+  /// accepted changes are not committed: the next audit does it. Errors: as Loader.
+  Status read_usage();
 
  private:
   enum class Step { done, again, reload };
@@ -38,6 +41,7 @@ class Adoption final : public Adopter {
   Result<Step> step(Version upto, bool& always);
   Step apply(const Stamp& from, const LoadedChanges& loaded, Delta& dropped, std::vector<Ino>& orphaned);
   Status reload();
+  bool has_quota() const;
   void wait_for_committer();
 
   State& state_;

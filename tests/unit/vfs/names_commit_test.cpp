@@ -55,6 +55,24 @@ TEST_CASE("commit: an inode counts until its last name goes, its blocks too") {
   check_committed(session);
 }
 
+TEST_CASE("commit: under a quota what another session used counts, and so does a new quota") {
+  FakeStore store(0, 4);
+  FakeSession one(store);
+  FakeSession two(store);
+  CHECK(two.vfs.statfs()->free_inodes == 3);
+  one.make_dir(kRootIno, "a");
+  one.make_dir(kRootIno, "b");
+  one.sync();
+  two.make_dir(kRootIno, "c");
+  CHECK(two.vfs.mkdir(two.root, kRootIno, "d", 0755).code() == EDQUOT);
+  two.sync();
+  store.edit([](FakeStore::Rows& rows) { rows.usage.quota_inodes = 5; });
+  REQUIRE(two.adoption.read_usage().ok());
+  CHECK(two.vfs.statfs()->free_inodes == 1);
+  CHECK(two.vfs.mkdir(two.root, kRootIno, "d", 0755).ok());
+  check_committed(two);
+}
+
 TEST_CASE("commit: what lives and dies between two commits never reaches the store") {
   FakeStore store;
   FakeSession session(store);
