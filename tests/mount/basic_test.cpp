@@ -71,6 +71,7 @@ TEST_CASE("what is warm asks nothing") {
   in(mounted, "mkdir d && for i in 1 2 3 4 5 6 7 8 9; do echo $i > d/$i; done");
   const std::string look = "cat d/* && stat -c %s:%Y d/* && ls d/none d/none2; ls d";
   const std::string first = in(mounted, look);
+  in(mounted, look);  // what the first reads did to the access times is known now
   const std::uint64_t before = mounted.requests();
   const std::uint64_t asked = mounted.requests("lookup") + mounted.requests("getattr") + mounted.requests("read") +
                               mounted.requests("readdirplus") + mounted.requests("readdir");
