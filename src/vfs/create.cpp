@@ -24,7 +24,9 @@ Result<Vfs::Created> Vfs::create(const Caller& who, Ino parent, std::string_view
         if (!make_birth(op, *dir, who, S_IFREG | (mode & 07777U), birth)) return Operation::missing();
         Inode* inode = make_inode(op, *dir, name, birth, 0, {});
         if (inode == nullptr) return Operation::missing();
-        return Created{op.looked_up(*inode), open_handle(op, *inode, flags)};
+        std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
+        handle->wrote = true;
+        return Created{op.looked_up(*inode), std::move(handle)};
       },
       [&](const Result<Created>& made) {
         op.state.mu.assert_held();

@@ -56,6 +56,16 @@ TEST_CASE("flush: under cto close waits for the commit and its publication, in o
   }
 }
 
+TEST_CASE("flush: under cto a new file is committed when it is closed, empty or not") {
+  FakeStore store;
+  VfsOptions options;
+  options.durability = Durability::cto;
+  FakeSession session(store, options);
+  const Vfs::Created made = session.vfs.create(session.root, kRootIno, "f", 0644, O_CREAT | O_WRONLY).value();
+  REQUIRE(session.vfs.flush(*made.handle).ok());
+  CHECK(store.rows().inodes.count(made.found.ino) == 1);
+}
+
 TEST_CASE("flush, fsync: after a loss EIO for handles that wrote, and only for them") {
   FakeStore store;
   FakeSession session(store);
