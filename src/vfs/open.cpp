@@ -31,19 +31,24 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags) {
       return open_handle(op, *inode, flags);
     });
   }
-  return op.changing([&]() -> Result<std::unique_ptr<Handle>> {
-    op.state.mu.assert_held();
-    SBOXFS_ASSIGN(Inode * inode, openable(op, ino));
-    if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
-    if (inode->is_file()) {
-      SBOXFS_TRY(truncate_inode(op, *inode, 0));
-      if (!op.need.nothing()) return Operation::missing();
-      kill_suid(op, *inode);
-    }
-    std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
-    handle->wrote = true;
-    return handle;
-  });
+  return op.changing(
+      [&]() -> Result<std::unique_ptr<Handle>> {
+        op.state.mu.assert_held();
+        SBOXFS_ASSIGN(Inode * inode, openable(op, ino));
+        if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
+        if (inode->is_file()) {
+          SBOXFS_TRY(truncate_inode(op, *inode, 0));
+          if (!op.need.nothing()) return Operation::missing();
+          kill_suid(op, *inode);
+        }
+        std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
+        handle->wrote = true;
+        return handle;
+      },
+      [&](const Result<std::unique_ptr<Handle>>& opened) {
+        op.state.mu.assert_held();
+        close_handle(op.state, **opened);
+      });
 }
 
 void Vfs::release(std::unique_ptr<Handle> handle) {

@@ -13,7 +13,7 @@ Result<FsStats> Vfs::statfs() {
   Operation op(*this);
   return op.reading([&]() -> Result<FsStats> {
     op.state.mu.assert_held();
-    const Usage& usage = op.state.usage;
+    const Usage usage = op.state.usage;
     FsStats stats;
     stats.blocks = usage.quota_blocks > 0 ? usage.quota_blocks : kEndlessBlocks;
     stats.inodes = usage.quota_inodes > 0 ? usage.quota_inodes : kEndlessInodes;

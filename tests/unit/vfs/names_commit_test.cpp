@@ -120,6 +120,18 @@ TEST_CASE("commit: under sync an operation returns when it is in the store") {
   CHECK(store.rows().dirents.empty());
 }
 
+TEST_CASE("commit: under sync a lost truncation leaves no handle behind") {
+  FakeStore store;
+  FakeSession session(store, synchronous());
+  const Ino file = session.write_file(kRootIno, "f", "contents");
+  store.take_epoch();
+  CHECK(session.vfs.open(file, O_WRONLY | O_TRUNC).code() == EIO);
+  CHECK(session.read_file(file).value() == "contents");
+  MutexLock lock(session.state.mu);
+  CHECK(session.state.tree.peek(file)->opens == 0);
+  CHECK(session.state.open_for_writing.empty());
+}
+
 TEST_CASE("commit: under sync a lost creation leaves neither a handle nor a lookup behind") {
   FakeStore store;
   FakeSession session(store, synchronous());
