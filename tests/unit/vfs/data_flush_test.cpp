@@ -98,3 +98,17 @@ TEST_CASE("write under sync: every call is committed when it returns") {
   write_at(session, *handle, 5, "6");
   CHECK(store.rows().inodes.at(ino).attr.size == 6);
 }
+
+TEST_CASE("open under sync: a truncation that was lost leaves no handle behind") {
+  FakeStore store;
+  VfsOptions options;
+  options.durability = Durability::sync;
+  FakeSession session(store, options);
+  const Ino ino = session.write_file(kRootIno, "f", "12345");
+  const auto reader = session.open(ino, O_RDONLY);
+  store.take_epoch();  // somebody else is the writer now
+  CHECK(session.vfs.open(ino, O_WRONLY | O_TRUNC).code() == EIO);
+  CHECK(session.read_file(ino).value() == "12345");
+  MutexLock lock(session.state.mu);
+  CHECK(session.state.tree.peek(ino)->opens == 1);
+}
