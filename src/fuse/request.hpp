@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "sboxfs/base/blocking.hpp"
+#include "sboxfs/base/clock.hpp"
 #include "sboxfs/base/log.hpp"
 #include "sboxfs/fuse/server.hpp"
 
@@ -78,7 +79,7 @@ class Worker final : public BlockingObserver {
 
   void begin(fuse_req_t request) {
     request_ = request;
-    interrupted_ = false;
+    interrupted_ns_ = 0;
     ticket_ = state_.replies.enter();
   }
   void end() {
@@ -87,16 +88,25 @@ class Worker final : public BlockingObserver {
   }
   void before_wait() override;
   void after_wait() override;
-  bool interrupted() const override { return interrupted_ || places_.give_up(); }
+  /// Any caught signal interrupts (a timer's, a child's), but a local file system never fails with EINTR and programs
+  /// do not expect it: a wait that ends soon goes on to its end, only a long one is given up.
+  bool interrupted() const override {
+    const std::int64_t since = interrupted_ns_;
+    return places_.give_up() || (since != 0 && SystemClock().monotonic_ns() - since > kPatienceNs);
+  }
 
  private:
-  static void on_interrupt(fuse_req_t, void* worker) { static_cast<Worker*>(worker)->interrupted_ = true; }
+  static constexpr std::int64_t kPatienceNs = 250 * kMillisecondNs;
+
+  static void on_interrupt(fuse_req_t, void* worker) {
+    static_cast<Worker*>(worker)->interrupted_ns_ = SystemClock().monotonic_ns();
+  }
 
   State& state_;
   Places& places_;
   fuse_req_t request_ = nullptr;
   unsigned ticket_ = 0;
-  std::atomic<bool> interrupted_{false};
+  std::atomic<std::int64_t> interrupted_ns_{0};
 };
 
 /// The calling thread's worker.
