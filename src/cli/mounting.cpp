@@ -112,8 +112,9 @@ void start_in_background(const MountPlan& plan) {
 HeldMount hold_mount(const Database& database, const SandboxId& sandbox, bool read_only) {
   const Home& home = database.endpoints.home;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    // One at a time: of two execs at once the second shall find the first one's mount.
-    auto starting = lock_file(cat(home.run_dir(), "/", sandbox.text(), ".starting"));
+    // One at a time: of two execs at once the second shall find the first one's mount. A few sandboxes share a lock, so
+    // that the files stay few.
+    auto starting = lock_file(cat(home.run_dir(), "/starting-", sandbox.text().substr(0, 2)));
     if (!starting.ok()) stop(Exit::failed, starting.error().what);
     remove_dead_records(home);
     if (auto record = suitable(home, sandbox, read_only)) {

@@ -1,6 +1,9 @@
 #include "sboxfs/exec/serve.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -130,6 +133,10 @@ Status serve_mount(const MountRequest& request, Readiness& readiness, bool& answ
     });
   }
   if (!ended.ok()) log::error(ended.error().what);
+  // Made for this mount. One that was detached lazily is still there, and then it stays.
+  if (request.for_exec && ::rmdir(request.session.mount_point.c_str()) != 0 && errno != ENOENT) {
+    log::info("the directory ", request.session.mount_point, " stays");
+  }
   control->session_ended(ended);
   return ended;
 }
