@@ -56,9 +56,12 @@ void init(void*, fuse_conn_info* info) {
   info->time_gran = 1;
   for (const unsigned capability :
        {FUSE_CAP_ASYNC_READ, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_EXPORT_SUPPORT, FUSE_CAP_DONT_MASK, FUSE_CAP_POSIX_ACL,
-        FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_CACHE_SYMLINKS,
-        FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_EXPLICIT_INVAL_DATA})
+        FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_READDIRPLUS, FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_NO_OPENDIR_SUPPORT,
+        FUSE_CAP_EXPLICIT_INVAL_DATA})
     want(*info, capability);
+  // On its own account the kernel stops asking for attributes after the first page of a directory, and then looks up
+  // every name; here attributes are in memory with the names.
+  info->want &= ~unsigned{FUSE_CAP_READDIRPLUS_AUTO};
   // libfuse 3.17 really asks for HANDLE_KILLPRIV, which would leave setuid bits to us without telling when.
   info->want &= ~unsigned{FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV};
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
