@@ -44,7 +44,8 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   notifier.emplace(state->replies, *fuse);
   fuse->on_end_differs = [this](Ino ino) {
     Delta delta;
-    delta.inodes.push_back({ino, kChangedAttr, {}});
+    // The kernel has put the pages where it thought the end was.
+    delta.inodes.push_back({ino, kChangedAttr | kChangedData, {Range{0, kMaxFileSize}}});
     notifier->submit(std::move(delta));
   };
   AdoptionEvents events;
