@@ -30,7 +30,7 @@ def nothing_made(box):
     def state():
         return (box.sql('SELECT tenant, name FROM sboxfs.sandboxes WHERE destroyed_at IS NULL ORDER BY 1, 2'),
                 box.sql('SELECT session FROM sboxfs.sessions'), cleanup.mounts_below(box.root),
-                sorted(name for name in os.listdir(os.path.join(box.home, 'run')) if not name.endswith('.starting')),
+                sorted(name for name in os.listdir(os.path.join(box.home, 'run')) if not name.startswith('starting-')),
                 [pid for pid in box.processes() if cleanup.comm(pid) == 'sboxfs'])
     before = state()
     yield
