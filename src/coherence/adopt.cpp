@@ -97,8 +97,11 @@ bool Adoption::has_quota() const {
 Status Adoption::read_usage() {
   SBOXFS_ASSIGN(const SandboxFacts facts, loader_.facts());
   MutexLock lock(state_.mu);
-  const bool settled = !state_.journal.in_flight() && state_.journal.empty();
-  if (settled && facts.stamp == state_.seen) state_.usage = facts.usage;
+  state_.usage.quota_blocks = facts.usage.quota_blocks;
+  state_.usage.quota_inodes = facts.usage.quota_inodes;
+  if (facts.stamp != state_.seen) return {};
+  state_.usage = facts.usage;
+  state_.usage.add(state_.journal.pending_blocks(), state_.journal.pending_inodes());
   return {};
 }
 

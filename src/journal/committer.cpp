@@ -131,6 +131,7 @@ void Committer::lose(InFlight flight, CommitState why) {
     MutexLock lock(state_.mu);
     lost.push_back(std::move(flight));
     if (!state_.journal.empty()) lost.push_back(state_.journal.cut(state_.tree));
+    for (const InFlight& batch : lost) state_.usage.add(-batch.batch.used_blocks, -batch.batch.used_inodes);
     lost_.emplace_back(lost.front().number, lost.back().number);
     state_.journal.reset();
     told_ = state_.journal.committed();

@@ -146,8 +146,8 @@ InFlight Journal::cut(Tree& tree) {
   cut_files(tree, batch);
   cut_xattrs(tree, batch);
   batch.unpinned = keys_.unpinned;
-  batch.used_blocks = used_blocks_;
-  batch.used_inodes = used_inodes_;
+  batch.used_blocks = flying_blocks_ = used_blocks_;
+  batch.used_inodes = flying_inodes_ = used_inodes_;
   cut_lazily(tree, batch);
   flight.keys = std::move(keys_);
   flight.bytes = flying_bytes_ = bytes_;

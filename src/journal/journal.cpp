@@ -98,7 +98,7 @@ void Journal::reset() {
   keys_ = {};
   lazy_.clear();
   bytes_ = ops_ = flying_bytes_ = flying_ops_ = 0;
-  used_blocks_ = used_inodes_ = 0;
+  used_blocks_ = used_inodes_ = flying_blocks_ = flying_inodes_ = 0;
   committed_ = gathering_;
   ++gathering_;
 }

@@ -115,6 +115,7 @@ std::vector<CleanChunk> Journal::settle(Tree& tree, const InFlight& flight, Vers
   settle_inodes(tree, flight);
   committed_ = flight.number;
   flying_bytes_ = flying_ops_ = 0;
+  flying_blocks_ = flying_inodes_ = 0;
   return clean;
 }
 

@@ -29,7 +29,7 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   const std::uint32_t mask = source->second.mask;
   const auto taken = static_cast<int>(allocated_blocks(*to.file, to_idx, blocks_touched(0, length)));
   const std::int64_t blocks = std::popcount(mask) - std::popcount(had) - taken;
-  if (!to.unlinked) SBOXFS_TRY(op.room_for(blocks, 0));
+  SBOXFS_TRY(op.room_for(blocks, 0));
   const auto [at, made] = to.file->chunks.try_emplace(to_idx);
   ChunkNode& target = at->second;
   if (made) target.fresh = true;

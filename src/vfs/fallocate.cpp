@@ -103,7 +103,7 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
     if (!inode->is_file()) return fail(ENODEV);
     if (!rows_known(op, *inode, chunk_of(offset), chunk_of(end - 1))) return Operation::missing();
     // Quota first: an allocation that does not fit changes nothing.
-    if (!hole && !inode->unlinked) {
+    if (!hole) {
       const std::vector<Range> wanted = allocated(*inode->file, round_down(offset), round_up(end));
       SBOXFS_TRY(op.room_for(blocks_in(wanted) - blocks_in(inode->file->ranges), 0));
     }

@@ -18,6 +18,9 @@ Status truncate_inode(Operation& op, Inode& inode, std::uint64_t size) REQUIRES(
 /// Of an unlinked inode without handles and kernel lookups: lets it go (unpinned if its orphan row is committed).
 void drop_if_unused(State& state, Ino ino) REQUIRES(state.mu);
 
+/// Of an open inode without a name: it takes so many more (or fewer) blocks in State::held.
+void hold(State& state, Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
+
 /// setuid and setgid cleared as write(2), truncate(2) and chown(2) do; security.capability goes. True when changed.
 /// Call with xattrs() loaded when the inode has any.
 bool kill_suid(Operation& op, Inode& inode) REQUIRES(op.state.mu);

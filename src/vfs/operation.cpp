@@ -1,5 +1,7 @@
 #include "operation.hpp"
 
+#include "handles.hpp"
+
 namespace sboxfs {
 
 Inode* Operation::inode(Ino ino) {
@@ -63,29 +65,29 @@ Ino Operation::new_ino() {
 }
 
 Status Operation::room_for(std::int64_t blocks, std::int64_t inodes) const {
-  const Usage usage = state.usage;
+  const Usage& usage = state.usage;
   const auto over = [](std::uint64_t quota, std::uint64_t used, std::int64_t more) {
     return quota > 0 && more > 0 && used + static_cast<std::uint64_t>(more) > quota;
   };
-  if (over(usage.quota_blocks, usage.used_blocks, blocks))
+  if (over(usage.quota_blocks, usage.used_blocks + state.held.used_blocks, blocks))
     return fail(EDQUOT, "the sandbox's quota of bytes is used up");
-  if (over(usage.quota_inodes, usage.used_inodes, inodes))
+  if (over(usage.quota_inodes, usage.used_inodes + state.held.used_inodes, inodes))
     return fail(EDQUOT, "the sandbox's quota of inodes is used up");
   return {};
 }
 
 void Operation::charge(std::int64_t blocks, std::int64_t inodes) {
-  const auto add = [](std::uint64_t& used, std::int64_t more) {
-    used = more < 0 && used < static_cast<std::uint64_t>(-more) ? 0 : used + static_cast<std::uint64_t>(more);
-  };
-  add(state.usage.used_blocks, blocks);
-  add(state.usage.used_inodes, inodes);
+  state.usage.add(blocks, inodes);
   state.journal.use(blocks, inodes);
 }
 
 void Operation::add_blocks(Inode& inode, std::int64_t blocks) {
   inode.attr.blocks += static_cast<std::uint64_t>(blocks);
-  if (!inode.unlinked) charge(blocks, 0);
+  if (!inode.unlinked) {
+    charge(blocks, 0);
+  } else {
+    hold(state, inode, blocks);
+  }
 }
 
 Status check_name(std::string_view name) {

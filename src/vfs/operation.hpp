@@ -123,11 +123,12 @@ class Operation {
   /// The next inode number; 0 when the lease's range is used up: the attempt returns missing() and is tried again.
   Ino new_ino() REQUIRES(state.mu);
 
-  /// EDQUOT when the sandbox's quota has no room for so many more 4 KiB blocks and inodes.
+  /// EDQUOT when the sandbox's quota has no room for so many more 4 KiB blocks and inodes; open files without a name
+  /// take room too.
   Status room_for(std::int64_t blocks, std::int64_t inodes) const REQUIRES(state.mu);
   /// Counts usage (of linked inodes) in memory and for the next commit.
   void charge(std::int64_t blocks, std::int64_t inodes) REQUIRES(state.mu);
-  /// The inode has so many more (or fewer) blocks; charged while it is linked.
+  /// The inode has so many more (or fewer) blocks; charged while it is linked, held while it is not.
   void add_blocks(Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
 
  private:

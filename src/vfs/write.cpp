@@ -76,7 +76,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     const std::vector<Part> parts = split(op, *inode, at, end);
     if (!op.need.nothing()) return Operation::missing();
     const std::int64_t blocks = new_blocks(*inode->file, parts);
-    if (!inode->unlinked) SBOXFS_TRY(op.room_for(blocks, 0));
+    SBOXFS_TRY(op.room_for(blocks, 0));
     if (!inode->file->ranges.empty()) take_allocated(op, *inode, round_down(at), round_up(end));
     for (const Part& part : parts) {
       const std::uint64_t start = std::uint64_t{part.idx} * kChunkSize + part.from;

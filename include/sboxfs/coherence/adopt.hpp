@@ -31,8 +31,8 @@ class Adoption final : public Adopter {
   Status adopt(Version upto) override;
   /// Compares version and batch with the database now, and adopts what it has. For audit, gaps and reconnects.
   Status check();
-  /// What all sessions use together, and the quota, as the database has them: State::usage. Nothing happens while
-  /// accepted changes are not committed: the next audit does it. Errors: as Loader.
+  /// The quota, and what all sessions use together, as the database has them: State::usage. What is used is left alone
+  /// when the database is at another version than memory: the next audit does it. Errors: as Loader.
   Status read_usage();
 
  private:

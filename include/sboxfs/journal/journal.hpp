@@ -76,6 +76,9 @@ class Journal {
     used_blocks_ += blocks;
     used_inodes_ += inodes;
   }
+  /// The usage of everything accepted but not committed (gathering and in flight).
+  std::int64_t pending_blocks() const { return used_blocks_ + flying_blocks_; }
+  std::int64_t pending_inodes() const { return used_inodes_ + flying_inodes_; }
 
   /// Bytes and operations accepted but not committed (gathering and in flight): what back-pressure looks at.
   std::uint64_t bytes() const { return bytes_ + flying_bytes_; }
@@ -110,6 +113,8 @@ class Journal {
   std::uint64_t flying_ops_ = 0;
   std::int64_t used_blocks_ = 0;
   std::int64_t used_inodes_ = 0;
+  std::int64_t flying_blocks_ = 0;
+  std::int64_t flying_inodes_ = 0;
 };
 
 }  // namespace sboxfs

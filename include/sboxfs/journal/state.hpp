@@ -40,7 +40,11 @@ struct State {
   /// Added to the local wall clock to get the database's.
   std::int64_t clock_offset_ns GUARDED_BY(mu) = 0;
 
+  /// Quota, and what is used, with accepted changes counted already.
   Usage usage GUARDED_BY(mu);
+  /// What open files without a name take, as far as this session removed the names: not in `usage`, but the quota
+  /// binds them as well.
+  Usage held GUARDED_BY(mu);
   /// Inodes with handles opened for writing: their mapped pages are written back before the lease goes.
   std::unordered_set<Ino> open_for_writing GUARDED_BY(mu);
 

@@ -84,6 +84,15 @@ struct Usage {
   std::uint64_t quota_inodes = 0;  ///< 0: no quota
   std::uint64_t used_blocks = 0;
   std::uint64_t used_inodes = 0;
+
+  /// Counts so many more, or fewer; never below none.
+  void add(std::int64_t blocks, std::int64_t inodes) {
+    const auto count = [](std::uint64_t& used, std::int64_t more) {
+      used = more < 0 && used < static_cast<std::uint64_t>(-more) ? 0 : used + static_cast<std::uint64_t>(more);
+    };
+    count(used_blocks, blocks);
+    count(used_inodes, inodes);
+  }
 };
 
 /// What a session must know before its first request.

@@ -89,6 +89,8 @@ struct Inode {
   std::uint64_t lookups = 0;  ///< the kernel's lookup count (FUSE: lookup, create, ... add one each, forget subtracts)
   std::uint32_t opens = 0;    ///< open handles
   std::uint32_t writers = 0;     ///< those of them opened for writing: State::open_for_writing
+  bool held = false;          ///< counted in State::held, with `held_blocks`
+  std::int64_t held_blocks = 0;
   std::uint8_t changed = 0;   ///< kChanged* since the last cut
   bool attr_valid = false;
   bool in_store = false;         ///< the database has this inode's row
