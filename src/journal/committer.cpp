@@ -22,6 +22,10 @@ bool has_rows(const Batch& batch) {
          !batch.orphans.empty() || !batch.gone.empty() || !batch.unpinned.empty();
 }
 
+Status stall() {
+  return fail(EIO, "Postgres does not commit; the changes are kept, and committed when it answers again");
+}
+
 }  // namespace
 
 Committer::Committer(State& state, Sink& sink, ContentCache& cache, const Clock& clock, CommitterOptions options,
@@ -97,8 +101,9 @@ void Committer::commit(InFlight flight) {
 }
 
 CommitOutcome Committer::attempt(InFlight& flight, const CommitTerms& terms) {
-  if (const Status uploaded = upload_blobs(flight.batch, sink_, options_.uploaders); !uploaded.ok())
-    return {CommitState::not_applied, {}, 0, 0, uploaded.error()};
+  const auto moved = [this] { moved_ns_ = clock_.monotonic_ns(); };
+  if (const Status uploaded = upload_blobs(flight.batch, sink_, options_.uploaders, moved); !uploaded.ok())
+    return {CommitState::not_applied, {}, 0, uploaded.error()};
   fault::point("commit.before");
   CommitOutcome outcome = sink_.commit(flight.batch, terms);
   fault::point("commit.after");
@@ -107,6 +112,7 @@ CommitOutcome Committer::attempt(InFlight& flight, const CommitTerms& terms) {
 
 void Committer::settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms,
                        std::int64_t sent_ns) {
+  moved_ns_ = clock_.monotonic_ns();
   std::vector<CleanChunk> clean;
   Change change{outcome.stamp, terms.epoch, {}, flight.batch.delta};
   {
@@ -154,6 +160,10 @@ bool Committer::was_lost(std::uint64_t number) const {
                      [&](const auto& range) { return range.first <= number && number <= range.second; });
 }
 
+bool Committer::stalled(std::int64_t start_ns) const {
+  return clock_.monotonic_ns() - std::max(start_ns, moved_ns_.load()) > options_.stall_ns;
+}
+
 Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) {
   {
     MutexLock lock(state_.mu);
@@ -167,6 +177,7 @@ Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) 
     if (was_lost(number)) return fail(EIO, "the changes were lost with the lease");
     if (told_ >= number) return {};
     if (BlockingSection::interrupted()) return fail(EINTR);
+    if (timeout_ns <= 0 && stalled(start)) return stall();
     if (timeout_ns > 0 && clock_.monotonic_ns() - start > timeout_ns)
       return fail(ETIMEDOUT, "the database did not commit in time");
     state_.committed.wait_for(lock, milliseconds(50));
@@ -192,10 +203,12 @@ Status Committer::wait_room() {
     if (!full()) return {};
   }
   BlockingSection waiting;
+  const std::int64_t start = clock_.monotonic_ns();
   MutexLock lock(state_.mu);
   state_.work.notify_one();
   while (full()) {
     if (BlockingSection::interrupted()) return fail(EINTR);
+    if (stalled(start)) return stall();
     state_.committed.wait_for(lock, milliseconds(50));
   }
   return {};

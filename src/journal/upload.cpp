@@ -60,12 +60,13 @@ void hash_chunks(Batch& batch, unsigned threads) {
   });
 }
 
-Status upload_blobs(const Batch& batch, Sink& sink, unsigned threads) {
+Status upload_blobs(const Batch& batch, Sink& sink, unsigned threads, const std::function<void()>& stored) {
   const auto groups = group_blobs(batch);
   Mutex mutex;
   Status first_error;
   in_parallel(groups.size(), threads, [&](std::size_t at) {
     Status status = sink.upload(groups[at]);
+    if (status.ok()) stored();
     MutexLock lock(mutex);
     if (!status.ok() && first_error.ok()) first_error = std::move(status);
   });

@@ -6,15 +6,11 @@
 #include "sboxfs/session/lost.hpp"
 
 namespace sboxfs {
-namespace {
-
 std::string host_name() {
   char name[256] = {};
   if (::gethostname(name, sizeof name - 1) != 0) return "unknown";
   return name;
 }
-
-}  // namespace
 
 Session::Parts::Parts(const SessionOptions& session_options, std::unique_ptr<PgPool> readers,
                       std::unique_ptr<PgPool> writers, RedisOptions redis, SessionId session, LifeLock life_lock)
@@ -64,6 +60,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   commit_options.journal_bytes = options.journal_bytes;
   commit_options.journal_ops = options.journal_ops;
   commit_options.lease_ns = options.lease_ns;
+  commit_options.stall_ns = options.io_timeout_ns;
   CommitEvents commit_events;
   commit_events.committed = [this](const Change& change, Version previous, std::int64_t sent_ns) {
     lease->on_committed(sent_ns);

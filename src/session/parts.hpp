@@ -27,6 +27,9 @@
 
 namespace sboxfs {
 
+/// This host's name, as other hosts see it in `info`.
+std::string host_name();
+
 struct Session::Parts {
   Parts(const SessionOptions& session_options, std::unique_ptr<PgPool> readers, std::unique_ptr<PgPool> writers,
         RedisOptions redis, SessionId session, LifeLock life_lock);

@@ -23,12 +23,6 @@ Result<std::unique_ptr<PgPool>> open_pool(const SessionOptions& options, unsigne
   return open_tenant(pg, options.tenant);
 }
 
-std::string host_name() {
-  char name[256] = {};
-  if (::gethostname(name, sizeof name - 1) != 0) return "unknown";
-  return name;
-}
-
 }  // namespace
 
 Session::Session(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -44,8 +38,8 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   auto parts =
       std::make_unique<Parts>(options, std::move(readers), std::move(writers), std::move(redis), self, std::move(life));
   // The row comes first: whoever deletes an inode from now on knows that this session may have it open.
-  SBOXFS_ASSIGN(const Stamp registered, parts->lease_store.open_session(host_name(), options.mount_point, kAliveNs));
-  (void)registered;
+  const Result<Stamp> registered = parts->lease_store.open_session(host_name(), options.mount_point, kAliveNs);
+  if (!registered.ok()) return Error(registered.error());
   const Result<SandboxFacts> facts = parts->loader.facts();
   Status assembled = facts.ok() ? parts->assemble(*facts) : Status(facts.error());
   if (assembled.ok()) {

@@ -9,10 +9,10 @@ namespace sboxfs {
 namespace {
 
 constexpr PgStatement kCommit{"commit", R"sql(
-SELECT inos_from, published FROM sboxfs.commit_batch(
+SELECT published FROM sboxfs.commit_batch(
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
   $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48,
-  $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60))sql"};
+  $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59))sql"};
 
 /// Chunks that name a blob which somebody else uploaded: its mark goes, ahead of the commit as with an upload.
 constexpr PgStatement kShare{"share", R"sql(
@@ -115,8 +115,7 @@ PgParams all_params(const StoreContext& context, const Batch& batch, const Commi
       .int8(terms.published_version)
       .int8(terms.lease_ns)
       .int8(batch.used_blocks)
-      .int8(batch.used_inodes)
-      .uint8(batch.reserve_inos);
+      .int8(batch.used_inodes);
   add_inodes(params, batch.inodes);
   add_names(params, batch);
   add_chunks(params, batch);
@@ -184,8 +183,7 @@ CommitOutcome PgSink::commit(const Batch& batch, const CommitTerms& terms) {
   CommitOutcome outcome;
   outcome.state = CommitState::committed;
   outcome.stamp = {terms.base.version + 1, batch.id};
-  outcome.inos_from = batch.reserve_inos > 0 ? answer.rows().uint8(0, 0) : 0;
-  outcome.published_version = answer.rows().int8(0, 1);
+  outcome.published_version = answer.rows().int8(0, 0);
   return outcome;
 }
 

@@ -6,7 +6,7 @@ namespace sboxfs {
 namespace {
 
 constexpr PgStatement kLookUp{"look_up",
-                              "SELECT state, inos_from, published FROM sboxfs.look_up($1, $2, $3, $4, $5, $6)"};
+                              "SELECT state, published FROM sboxfs.look_up($1, $2, $3, $4, $5, $6)"};
 constexpr PgStatement kPublished{"published", R"sql(
 UPDATE sboxfs.sandboxes SET published_version = least($3, version)
  WHERE tenant = $1 AND id = $2 AND published_version < least($3, version))sql"};
@@ -27,7 +27,6 @@ CommitOutcome PgSink::look_up(const BatchId& batch, const CommitTerms& terms) {
     case 0:
       outcome.state = CommitState::committed;
       outcome.stamp = {terms.base.version + 1, batch};
-      outcome.inos_from = answer.rows().uint8(0, 1);
       break;
     case 1:
       outcome.state = CommitState::not_applied;
@@ -42,7 +41,7 @@ CommitOutcome PgSink::look_up(const BatchId& batch, const CommitTerms& terms) {
       outcome.error = fail(ESTALE, "the sandbox was destroyed");
       break;
   }
-  outcome.published_version = answer.rows().int8(0, 2);
+  outcome.published_version = answer.rows().int8(0, 1);
   return outcome;
 }
 

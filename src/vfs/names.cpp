@@ -39,6 +39,20 @@ void drop_link(Operation& op, Inode& inode) {
   op.state.journal.touch(inode, kChangedAttr | kChangedGone);
 }
 
+Result<NamedInode> named_inode(Operation& op, Inode& dir, std::string_view name) {
+  const Tree::Name found = op.name(dir, name, op.state.tree.cookie(name));
+  if (found.state == Tree::Name::State::unknown) return NamedInode{};
+  if (found.state == Tree::Name::State::absent) return fail(ENOENT);
+  return NamedInode{found.item, op.inode(found.item->ino)};
+}
+
+void remove_name(Operation& op, Inode& dir, const NamedInode& name) {
+  op.state.tree.remove_name(dir, *name.item);
+  op.state.journal.touch_name(dir, op.state.tree.cookie(name.item->name), *name.item);
+  touch_dir(op, dir);
+  drop_link(op, *name.inode);
+}
+
 bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth& birth) {
   if (!op.xattrs(dir)) return false;
   // Under -o uid=/gid= whoever asks, the file is the mounting user's: the daemon runs as that user.

@@ -15,6 +15,17 @@ void touch_dir(Operation& op, Inode& dir) REQUIRES(op.state.mu);
 /// Takes one link from the inode (the caller has removed the name): nlink, ctime, usage, the unlinked mark.
 void drop_link(Operation& op, Inode& inode) REQUIRES(op.state.mu);
 
+/// A name and the inode it names.
+struct NamedInode {
+  DirItem* item = nullptr;
+  Inode* inode = nullptr;
+};
+/// What `name` in `dir` names: ENOENT; a null inode with op.need set.
+Result<NamedInode> named_inode(Operation& op, Inode& dir, std::string_view name) REQUIRES(op.state.mu);
+
+/// Takes the name out of `dir` and its link from the inode, times included.
+void remove_name(Operation& op, Inode& dir, const NamedInode& name) REQUIRES(op.state.mu);
+
 /// Takes back the lookup counted for an answer that nobody gets. For Operation::changing().
 inline auto take_back_lookup(Operation& op) {
   return [&op](const Result<Found>& answer) {

@@ -3,6 +3,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import subprocess
 
 import cleanup
@@ -243,6 +244,41 @@ def normal_user(box):
         for point, _ in cleanup.mounts_below(home):
             cleanup.detach(point, lazy=True)
         run('services', 'stop', '--force', status=None)
+
+
+OPEN_HOST = """
+set -e
+"$SBOXFS" create mine >made
+"$SBOXFS" mount mine "$PWD/mnt"
+cd mnt
+echo mine > f; mkdir d; mv f d; chmod 4755 d/f
+stat -c '%u %g %a' d/f
+cd ..
+"$SBOXFS" umount "$PWD/mnt"
+"$SBOXFS" exec mine -- cat d/f
+"$SBOXFS" services stop >stopped
+"""
+
+
+@suite.case('a normal user mounts without root on a host whose /dev/fuse is open to all')
+def normal_user_on_an_open_host(box):
+    need('unshare', 'setpriv')
+    check(os.geteuid() == 0, 'only root can make a host of its own for this test')
+    home = box.directory('open')
+    os.mkdir(os.path.join(home, 'mnt'))
+    for path in (home, os.path.join(home, 'mnt')):
+        os.chown(path, NOBODY, NOBODY)
+    program = os.path.join(box.root, 'sboxfs-for-all')
+    box.run(['install', '-m', '755', BINARY, program])
+    device = os.path.join(box.root, 'fuse')
+    os.mknod(device, stat.S_IFCHR, os.stat('/dev/fuse').st_rdev)
+    os.chmod(device, 0o666)
+    env = {'SBOXFS_HOME': os.path.join(home, 'h'), 'HOME': home, 'TMPDIR': home, 'SBOXFS': program}
+    # A mount namespace of its own: this host's /dev/fuse stays as it is.
+    done = box.run(['unshare', '--mount', '--propagation', 'private', 'sh', '-ec',
+                    f'mount --bind {device} /dev/fuse; exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups '
+                    'sh -c "$1"', 'sh', OPEN_HOST], env=env, cwd=home)
+    equal(done.text, f'{NOBODY} {NOBODY} 4755\nmine\n', done)
 
 
 @suite.case('two create the same name at once: one wins; init at once is safe')

@@ -303,7 +303,7 @@ class Box:
         if not cleanup.wait_gone(self.root, self.token, 3):
             problems += [f'left behind: process {pid} ({cleanup.comm(pid)})' for pid in self.processes()]
         self._guardian.stdin.close()
-        self._guardian.wait(60)
+        self._guardian.wait(600)  # a large database goes file by file
         if os.path.lexists(self.root):
             problems.append(f'could not remove {self.root}')
         return problems

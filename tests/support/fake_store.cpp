@@ -181,8 +181,6 @@ CommitOutcome FakeStore::commit(const Batch& batch, const CommitTerms& terms) {
     rows_.changes.push_back({rows_.stamp, terms.epoch, {}, batch.delta});
     rows_.published_version = std::max(rows_.published_version, terms.published_version);
     batches_.push_back(batch);
-    outcome.inos_from = rows_.next_ino;
-    rows_.next_ino += batch.reserve_inos;
     outcome.stamp = rows_.stamp;
     outcome.published_version = rows_.published_version;
   }

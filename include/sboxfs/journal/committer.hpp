@@ -20,6 +20,7 @@ struct CommitterOptions {
   std::uint64_t journal_bytes = 64ULL << 20;
   std::uint64_t journal_ops = 100'000;
   std::int64_t lease_ns = 10 * kSecondNs;
+  std::int64_t stall_ns = 30 * kSecondNs;  ///< who waits gives up when nothing has reached the database for so long
   unsigned uploaders = 3;
 };
 
@@ -45,13 +46,13 @@ class Committer {
   /// Stops after everything accepted so far was committed, or, with `abandon`, as soon as the call under way ends.
   void stop(bool abandon);
 
-  /// Waits until batch `number` is committed and CommitEvents::committed has returned. Errors: EIO it was lost; EINTR interrupted; ETIMEDOUT after
-  /// `timeout_ns` (<= 0: never).
+  /// Waits until batch `number` is committed and CommitEvents::committed has returned. Errors: EIO it was lost; EINTR
+  /// interrupted; ETIMEDOUT after `timeout_ns`; without one (<= 0) EIO when nothing has reached the database for
+  /// `stall_ns` (the changes are kept, and committed when it is back).
   Status wait_committed(std::uint64_t number, std::int64_t timeout_ns = 0);
   /// Everything accepted so far.
   Status sync(std::int64_t timeout_ns = 0);
-  /// Back-pressure: returns when the journal is below its limits. Errors: EINTR; EIO the database is away for longer
-  /// than the I/O time-out.
+  /// Back-pressure: returns when the journal is below its limits. Errors: EINTR; EIO as above.
   Status wait_room();
 
   /// How far Redis has acknowledged: rides in the next commit.
@@ -66,6 +67,8 @@ class Committer {
   void settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms, std::int64_t sent_ns);
   void lose(InFlight flight, CommitState why);
   bool was_lost(std::uint64_t number) const REQUIRES(state_.mu);
+  /// Nothing has reached the database for stall_ns, nor since `start_ns`.
+  bool stalled(std::int64_t start_ns) const;
 
   State& state_;
   Sink& sink_;
@@ -76,6 +79,7 @@ class Committer {
   // First and last batch of every loss: who comes to wait only after it must still hear of it.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> lost_ GUARDED_BY(state_.mu);
   std::uint64_t told_ GUARDED_BY(state_.mu) = 0;  // newest batch the layers above know the end of
+  std::atomic<std::int64_t> moved_ns_{0};         // when something last reached the database (monotonic)
   std::jthread thread_;
   std::atomic<bool> abandon_{false};
 };

@@ -76,7 +76,6 @@ struct Batch {
   std::vector<Ino> unpinned;       ///< orphans this session has closed: its pin goes
   std::int64_t used_blocks = 0;    ///< change of the sandbox's used 4 KiB blocks
   std::int64_t used_inodes = 0;    ///< change of its number of inodes
-  std::uint64_t reserve_inos = 0;  ///< so many inode numbers more for this session, in the same transaction
   Delta delta;
 };
 

@@ -25,7 +25,6 @@ enum class CommitState {
 struct CommitOutcome {
   CommitState state = CommitState::not_applied;
   Stamp stamp;                    ///< when committed
-  std::uint64_t inos_from = 0;    ///< first of the reserved inode numbers, when reserve_inos was asked for
   Version published_version = 0;  ///< what the row says after the commit
   Error error;                    ///< when not committed: why
 };

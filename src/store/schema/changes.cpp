@@ -12,7 +12,6 @@ CREATE TABLE sboxfs.changes (
   epoch bigint NOT NULL,
   session uuid NOT NULL,
   committed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  inos_from bigint,                       -- inode numbers this commit reserved
   body bytea NOT NULL,
   PRIMARY KEY (tenant, sandbox, version)
 );

@@ -8,7 +8,7 @@ const char kCommitBatch[] = R"sql(
 -- SB001: epoch or base did not match (somebody else has the lease, or has had it). SB002: destroyed or unknown.
 CREATE FUNCTION sboxfs.commit_batch(
   p_tenant text, p_sandbox uuid, p_session uuid, p_epoch bigint, p_base bigint, p_base_batch uuid, p_batch uuid,
-  p_body bytea, p_published bigint, p_lease_ns bigint, p_used_blocks bigint, p_used_inodes bigint, p_reserve bigint,
+  p_body bytea, p_published bigint, p_lease_ns bigint, p_used_blocks bigint, p_used_inodes bigint,
   i_ino bigint[], i_mode integer[], i_uid integer[], i_gid integer[], i_nlink integer[], i_rdev integer[],
   i_flags integer[], i_size bigint[], i_blocks bigint[], i_atime bigint[], i_mtime bigint[], i_ctime bigint[],
   i_parent bigint[], i_target bytea[],
@@ -22,7 +22,7 @@ CREATE FUNCTION sboxfs.commit_batch(
   y_ino bigint[], y_name bytea[],
   x_ino bigint[], x_name bytea[], x_value bytea[],
   o_ino bigint[], g_ino bigint[], n_ino bigint[],
-  OUT inos_from bigint, OUT published bigint
+  OUT published bigint
 ) LANGUAGE plpgsql AS $fn$
 DECLARE
   next_version constant bigint := p_base + 1;
@@ -138,12 +138,11 @@ BEGIN
          published_version = greatest(s.published_version, least(p_published, s.version)),
          used_blocks = greatest(0, s.used_blocks + p_used_blocks),
          used_inodes = greatest(1, s.used_inodes + p_used_inodes),
-         next_ino = s.next_ino + p_reserve,
          lease_until = CASE WHEN s.lease_until IS NOT NULL
                             THEN greatest(s.lease_until, clock_timestamp() + make_interval(secs => p_lease_ns / 1e9)) END
    WHERE s.tenant = p_tenant AND s.id = p_sandbox AND s.epoch = p_epoch AND s.version = p_base
      AND s.batch = p_base_batch AND s.destroyed_at IS NULL
-  RETURNING s.next_ino - p_reserve, s.published_version INTO inos_from, published;
+  RETURNING s.published_version INTO published;
   IF NOT FOUND THEN
     IF EXISTS (SELECT FROM sboxfs.sandboxes s
                 WHERE s.tenant = p_tenant AND s.id = p_sandbox AND s.destroyed_at IS NULL) THEN
@@ -152,9 +151,8 @@ BEGIN
     RAISE EXCEPTION 'the sandbox was destroyed' USING ERRCODE = 'SB002';
   END IF;
 
-  INSERT INTO sboxfs.changes (tenant, sandbox, version, batch, epoch, session, inos_from, body)
-  VALUES (p_tenant, p_sandbox, next_version, p_batch, p_epoch, p_session,
-          CASE WHEN p_reserve > 0 THEN inos_from END, p_body);
+  INSERT INTO sboxfs.changes (tenant, sandbox, version, batch, epoch, session, body)
+  VALUES (p_tenant, p_sandbox, next_version, p_batch, p_epoch, p_session, p_body);
 
   -- The row's lock keeps new sessions out (they open under FOR SHARE), so who is alive now is all there is.
   IF cardinality(g_ino) > 0 THEN

@@ -7,7 +7,7 @@ const char kLookUp[] = R"sql(
 -- state: 0 committed, 1 not applied, 2 fenced, 3 destroyed.
 CREATE FUNCTION sboxfs.look_up(p_tenant text, p_sandbox uuid, p_epoch bigint, p_base bigint, p_base_batch uuid,
                                p_batch uuid,
-                               OUT state integer, OUT inos_from bigint, OUT published bigint)
+                               OUT state integer, OUT published bigint)
 LANGUAGE plpgsql AS $fn$
 DECLARE
   s record;
@@ -18,7 +18,7 @@ BEGIN
     RETURN;
   END IF;
   published := s.published_version;
-  SELECT 0, c.inos_from INTO state, inos_from FROM sboxfs.changes c
+  SELECT 0 INTO state FROM sboxfs.changes c
    WHERE c.tenant = p_tenant AND c.sandbox = p_sandbox AND c.version = p_base + 1 AND c.batch = p_batch;
   IF NOT FOUND THEN
     state := CASE WHEN s.destroyed_at IS NOT NULL THEN 3

@@ -65,17 +65,15 @@ TEST_CASE("commit: rows are replaced, removed and added, each kind") {
   CHECK(rows(box, "patches") == 2);
 }
 
-TEST_CASE("commit: one round trip renews the lease, reserves inode numbers and advances what was published") {
+TEST_CASE("commit: one round trip renews the lease and advances what was published") {
   StoreFixture box;
   box.take_lease();
   Batch batch = batch_of({file(10)});
   batch.id = Uuid::random();
-  batch.reserve_inos = 100;
   box.terms.published_version = 99;  // more than there is: capped below the new version
   const auto outcome = box.sink.commit(batch, box.terms);
   REQUIRE(outcome.state == CommitState::committed);
   CHECK(outcome.published_version == 1);
-  CHECK(outcome.inos_from == 2 + kInosPerLease);
   box.terms.base = outcome.stamp;
   box.terms.lease_ns = 3600 * kSecondNs;
   box.commit(batch_of({file(11)}));
@@ -124,14 +122,12 @@ TEST_CASE("commit: looked up by its batch, it is found, not applied, or fenced; 
   box.take_lease();
   Batch batch = batch_of({file(10)});
   batch.id = Uuid::random();
-  batch.reserve_inos = 50;
   CHECK(box.sink.look_up(batch.id, box.terms).state == CommitState::not_applied);
   const auto outcome = box.sink.commit(batch, box.terms);
   REQUIRE(outcome.state == CommitState::committed);
   const auto found = box.sink.look_up(batch.id, box.terms);
   CHECK(found.state == CommitState::committed);
   CHECK(found.stamp == outcome.stamp);
-  CHECK(found.inos_from == outcome.inos_from);
   const auto again = box.sink.commit(batch, box.terms);  // its first try was applied behind the answer
   CHECK(again.state == CommitState::committed);
   CHECK(again.stamp == outcome.stamp);

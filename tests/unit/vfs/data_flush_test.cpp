@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "data_model.hpp"
@@ -111,4 +112,29 @@ TEST_CASE("open under sync: a truncation that was lost leaves no handle behind")
   CHECK(session.read_file(ino).value() == "12345");
   MutexLock lock(session.state.mu);
   CHECK(session.state.tree.peek(ino)->opens == 1);
+}
+
+TEST_CASE("fsync: EIO when nothing has been committed for the stall time; the change is kept and committed later") {
+  FakeStore store;
+  CommitterOptions options;
+  options.stall_ns = 5 * kSecondNs;
+  FakeSession one(store, {}, {}, options);
+  store.hold_commits();
+  const Ino ino = one.make_dir(kRootIno, "d");
+  store.wait_for_held_commit();
+  std::atomic<bool> ended{false};
+  std::thread ticker([&] {
+    // However late the waiter begins to wait, time goes on.
+    while (!ended) {
+      one.clock.advance(kSecondNs);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  CHECK(one.vfs.fsync(nullptr).code() == EIO);
+  ended = true;
+  ticker.join();
+  CHECK(store.rows().inodes.count(ino) == 0);
+  store.let_commits_go();
+  CHECK(one.vfs.fsync(nullptr).ok());
+  CHECK(store.rows().inodes.count(ino) == 1);
 }
