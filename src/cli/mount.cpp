@@ -62,6 +62,11 @@ void read_limits(const Arguments& arguments, SessionOptions& session) {
   read_number(arguments, "drain-interval", parse_duration, session.drain_interval_ns);
   read_number(arguments, "drain-timeout", parse_duration, session.drain_timeout_ns);
   read_number(arguments, "io-timeout", parse_duration, session.io_timeout_ns);
+  read_number(arguments, "idle-timeout", parse_duration, session.idle_timeout_ns);
+  session.idle_unmount = arguments.has("idle-unmount");
+  if (arguments.value("idle-timeout") && session.idle_timeout_ns < kSecondNs)
+    stop(Exit::usage, "--idle-timeout: at least 1s");
+  if (session.idle_unmount && session.idle_timeout_ns == 0) stop(Exit::usage, "--idle-unmount needs --idle-timeout");
   if (session.lease_ns < kSecondNs) stop(Exit::usage, "--lease: at least 1s");
   if (session.audit_interval_ns <= 0 || session.drain_interval_ns <= 0 || session.io_timeout_ns <= 0) {
     stop(Exit::usage, "--audit-interval, --drain-interval and --io-timeout must be above 0");
@@ -116,6 +121,8 @@ int run_mount(const Words& words) {
   arguments.add({"drain-interval", "TIME", "how often to publish what is pending (10s)"});
   arguments.add({"drain-timeout", "TIME", "how long an unmount waits for Redis (10s)"});
   arguments.add({"io-timeout", "TIME", "the longest wait for Postgres (30s)"});
+  arguments.add({"idle-timeout", "TIME", "without requests and open files for that long: let connections and caches go"});
+  arguments.add({"idle-unmount", "", "with --idle-timeout: unmount then, unless busy"});
   arguments.add_connection().add_json().positionals(0, 2);
   arguments.ends_with({Exit::not_found, Exit::mount_point, Exit::forbidden, Exit::lost, Exit::unpublished});
   if (!arguments.parse(words)) return 0;

@@ -20,6 +20,10 @@ constexpr std::int64_t kLaterNs = 500 * kMillisecondNs;
 Notifier::~Notifier() { stop(); }
 
 void Notifier::start() {
+  {
+    MutexLock lock(mutex_);
+    stopped_ = false;
+  }
   dispatcher_ = std::jthread([this](std::stop_token stop) { dispatch(stop); });
   for (std::size_t i = 0; i < kWorkers; ++i)
     workers_[i] = std::jthread([this, i](std::stop_token stop) { send(stop, i); });
@@ -36,6 +40,11 @@ void Notifier::stop() {
   }
   dispatcher_.join();
   for (std::jthread& worker : workers_) worker.join();
+  MutexLock lock(mutex_);
+  for (std::deque<Job>* queue : {&jobs_, &soon_, &later_}) queue->clear();
+  for (std::deque<Item>& items : items_) items.clear();
+  under_way_ = 0;
+  done_ = next_ticket_;
 }
 
 std::uint64_t Notifier::submit(Delta delta) { return push(std::move(delta), false); }

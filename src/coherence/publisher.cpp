@@ -69,6 +69,14 @@ void Publisher::acknowledged(Version version) {
   committer_.published_version = published_;
 }
 
+void Publisher::restart(Version acknowledged) {
+  MutexLock lock(mutex_);
+  pending_.reset();
+  away_ = false;
+  retry_ns_ = 0;
+  committer_.published_version = published_ = recorded_ = acknowledged;
+}
+
 void Publisher::retry_now() {
   MutexLock lock(mutex_);
   retry_ns_ = 0;
@@ -163,7 +171,7 @@ bool Publisher::wait_published(Version version, std::int64_t timeout_ns) {
   BlockingSection waiting;
   const std::int64_t end = clock_.monotonic_ns() + timeout_ns;
   MutexLock lock(mutex_);
-  while (published_ < version) {
+  while (published_ < version && (pending_ || publishing_)) {
     const std::int64_t left = end - clock_.monotonic_ns();
     if (away_ || left <= 0 || BlockingSection::interrupted()) return false;
     changed_.wait_for(lock, nanoseconds(std::min<std::int64_t>(left, 50 * kMillisecondNs)));

@@ -54,6 +54,20 @@ class Server final : public ControlServer {
 
   void go_if_unused() override { leave(0, 0); }
 
+  bool held() const override {
+    const MutexLock lock(mu_);
+    return holders_ > 0;
+  }
+
+  bool unmount_unless_held(const std::function<bool()>& unmount) override {
+    {
+      const MutexLock lock(mu_);
+      if (!may_go()) return false;
+      going_ = true;
+    }
+    return go(unmount);
+  }
+
   void session_ended(const Status& how) override {
     const MutexLock lock(mu_);
     if (ended_) return;
@@ -152,10 +166,17 @@ class Server final : public ControlServer {
       const std::int64_t now = SystemClock().monotonic_ns();
       holders_ -= leaving;
       if (keep_ns > 0) keep_until_ns_ = std::max(keep_until_ns_, now + keep_ns);
-      if (!handlers_.detach_unused || ended_ || going_ || holders_ > 0 || now < keep_until_ns_) return false;
+      if (!handlers_.detach_unused || now < keep_until_ns_ || !may_go()) return false;
       going_ = true;
     }
-    const bool gone = handlers_.detach_unused();
+    return go(handlers_.detach_unused);
+  }
+
+  bool may_go() const REQUIRES(mu_) { return !ended_ && !going_ && holders_ == 0; }
+
+  /// Under going_, which nobody's hold gets past.
+  bool go(const std::function<bool()>& unmount) {
+    const bool gone = unmount();
     if (!gone) {
       const MutexLock lock(mu_);
       going_ = false;

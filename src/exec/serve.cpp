@@ -38,6 +38,8 @@ std::string status_json(const SessionStatus& status) {
                         {"content_bytes", status.content_bytes},
                         {"open_files", status.open_files},
                         {"stale", status.stale},
+                        {"away", status.away},
+                        {"evictions", status.evictions},
                         {"requests", status.requests}}
       .dump();
 }
@@ -121,6 +123,14 @@ Status serve_mount(const MountRequest& request, Readiness& readiness, bool& answ
   SBOXFS_ASSIGN(const std::unique_ptr<Session> session, Session::open(request.session));
   SBOXFS_ASSIGN(const std::unique_ptr<ControlServer> control,
                 ControlServer::start(own.record().control, handlers_of(*session, request)));
+  session->set_idle_use({[&control] { return control->held(); },
+                         [&control, &request] {
+                           return control->unmount_unless_held([&request] {
+                             const Status gone = detach(request.session.mount_point, false);
+                             if (gone.ok()) log::info("idle_unmounted: ", request.session.mount_point);
+                             return gone.ok();
+                           });
+                         }});
   Status ended;
   {
     const Attendant attendant(*session, *control);

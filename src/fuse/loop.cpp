@@ -20,6 +20,8 @@ constexpr std::int64_t kSpinNs = 50'000;
 constexpr std::int64_t kGraceNs = 2 * kSecondNs;
 
 thread_local bool has_place = false;
+// Made by start_thread(); the first thread is run()'s caller.
+thread_local bool may_end = false;
 
 }  // namespace
 
@@ -41,6 +43,7 @@ void Loop::run() {
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
+  trim();
   if (fuse_session_exited(session_) != 0) return;
   std::uint64_t woken = 0;
   if (::read(wake_.get(), &woken, sizeof woken) < 0) log::debug("loop: nobody had to be woken");
@@ -74,7 +77,10 @@ bool Loop::give_up() const {
 void Loop::start_thread() {
   if (stopping_ || full_) return;
   try {
-    threads_.emplace_back([this] { work(); });
+    threads_.emplace_back([this] {
+      may_end = true;
+      work();
+    });
   } catch (const std::system_error& error) {
     // The host's limit is lower than ours.
     log::warn("loop_threads: no more than ", threads_.size() + 1, ": ", error.what());
@@ -86,8 +92,20 @@ void Loop::start_thread() {
 Loop::Work Loop::take_work(std::string& parked) {
   MutexLock lock(mutex_);
   ++idle_;
-  while (!stopping_ && parked_.empty() && active_ > 0 && (wanted_ == 0 || active_ >= kPlaces)) place_.wait(lock);
+  if (may_end) ++spare_;
+  bool trimmed = false;
+  while (!stopping_ && parked_.empty() && active_ > 0 && (wanted_ == 0 || active_ >= kPlaces)) {
+    trimmed = trimming_ && may_end;
+    if (trimmed) break;
+    place_.wait(lock);
+  }
   --idle_;
+  if (may_end) --spare_;
+  trimmed_.notify_all();
+  if (trimmed) {
+    retire();
+    return Work::none;
+  }
   if (!parked_.empty()) {
     parked = std::move(parked_.front());
     parked_.pop_front();
@@ -98,6 +116,28 @@ Loop::Work Loop::take_work(std::string& parked) {
   ++active_;
   has_place = true;
   return Work::place;
+}
+
+void Loop::retire() {
+  for (auto at = threads_.begin(); at != threads_.end(); ++at) {
+    if (at->get_id() != std::this_thread::get_id()) continue;
+    ended_.splice(ended_.end(), threads_, at);
+    return;
+  }
+}
+
+void Loop::trim() {
+  std::list<std::thread> ended;
+  {
+    MutexLock lock(mutex_);
+    trimming_ = true;
+    place_.notify_all();
+    while (spare_ > 0 && !stopping_) trimmed_.wait(lock);
+    trimming_ = false;
+    full_ = false;
+    ended.swap(ended_);
+  }
+  for (std::thread& thread : ended) thread.join();
 }
 
 bool Loop::park(const fuse_buf& request) {
@@ -190,7 +230,6 @@ Loop::Got Loop::receive(fuse_buf& buffer) {
 }
 
 void Loop::answer(fuse_buf request) {
-  context_.last_request_ns.store(SystemClock().monotonic_ns(), std::memory_order_relaxed);
   fuse_session_process_buf(session_, &request);
 }
 

@@ -27,6 +27,8 @@ class Loop final : public Places {
   /// refused (ENOTCONN) until destruction: who still has a file of a detached mount open does not hang, nor does a
   /// notification that waits for such a request.
   void run();
+  /// Ends the threads that sleep without a place; returns when they have. From any thread but the loop's.
+  void trim() EXCLUDES(mutex_);
   /// stop() is near: who waits for a service gives up soon. From any thread.
   void hurry();
   /// Ends run() after what was read is answered. From any thread.
@@ -44,6 +46,8 @@ class Loop final : public Places {
   void work();
   /// Waits for a place, or for a parked request, which is moved to `parked`.
   Work take_work(std::string& parked) EXCLUDES(mutex_);
+  /// The calling thread, one that start_thread() made, shall end.
+  void retire() REQUIRES(mutex_);
   void drop_place() EXCLUDES(mutex_);
   Got receive(fuse_buf& buffer);
   Got sleep() EXCLUDES(mutex_);
@@ -68,10 +72,14 @@ class Loop final : public Places {
   CondVar place_;
   unsigned active_ GUARDED_BY(mutex_) = 0;   // threads with a place
   unsigned idle_ GUARDED_BY(mutex_) = 0;     // threads that sleep for one
+  unsigned spare_ GUARDED_BY(mutex_) = 0;    // those of them that may end
+  bool trimming_ GUARDED_BY(mutex_) = false;
+  CondVar trimmed_;
   unsigned wanted_ GUARDED_BY(mutex_) = 0;   // a second reader was called
   bool polling_ GUARDED_BY(mutex_) = false;  // somebody sleeps in poll(2)
   std::deque<std::string> parked_ GUARDED_BY(mutex_);
   std::list<std::thread> threads_ GUARDED_BY(mutex_);
+  std::list<std::thread> ended_ GUARDED_BY(mutex_);  // to be joined by trim()
   std::thread refuser_;
 };
 

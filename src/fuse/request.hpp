@@ -57,7 +57,7 @@ struct Context {
   State& state;
   Vfs* vfs = nullptr;
   std::array<std::atomic<std::uint64_t>, kKinds> requests{};
-  std::atomic<std::int64_t> last_request_ns{0};
+  Admission* admission = nullptr;
   std::function<void(Ino)> end_differs;
   std::atomic<bool> init_sent{false};
 };
@@ -115,13 +115,21 @@ void set_worker(Worker* worker);
 
 inline Context& context(fuse_req_t request) { return *static_cast<Context*>(fuse_req_userdata(request)); }
 
-/// The funnel around every callback: counts it, keeps it inside a read-side section, and turns what nobody expected
-/// into EIO with a log line.
+/// The funnel around every callback: counts it, lets it through the gate, keeps it inside a read-side section, and turns
+/// what nobody expected into EIO with a log line.
 template <class Body>
 void serve(fuse_req_t request, Kind kind, Body body) {
   Context& ctx = context(request);
   ctx.requests[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
   worker().begin(request);
+  // What the kernel forgets is nobody's access.
+  Admission* const gate = kind == Kind::forget ? nullptr : ctx.admission;
+  const Status admitted = gate == nullptr ? Status() : gate->enter();
+  if (!admitted.ok()) {
+    fuse_reply_err(request, admitted.code());
+    worker().end();
+    return;
+  }
   try {
     body(*ctx.vfs);
   } catch (const std::exception& error) {
@@ -129,6 +137,7 @@ void serve(fuse_req_t request, Kind kind, Body body) {
     fuse_reply_err(request, EIO);
   }
   worker().end();
+  if (gate != nullptr) gate->leave();
 }
 
 inline Caller caller(fuse_req_t request) {

@@ -51,6 +51,7 @@ Result<std::unique_ptr<FuseServer>> FuseServer::mount(const FuseOptions& options
 void FuseServer::serve(Vfs& vfs) {
   impl_->context.vfs = &vfs;
   impl_->context.end_differs = on_end_differs;
+  impl_->context.admission = admission;
   impl_->loop->run();
 }
 
@@ -70,6 +71,8 @@ void FuseServer::stop() {
   }
   impl_->loop->stop();
 }
+
+void FuseServer::trim() { impl_->loop->trim(); }
 
 void FuseServer::expire_entry(Ino parent, const std::string& name) {
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
@@ -102,7 +105,5 @@ std::map<std::string, std::uint64_t> FuseServer::requests() const {
       out[fuse::name_of(static_cast<fuse::Kind>(i))] = count;
   return out;
 }
-
-std::int64_t FuseServer::last_request_ns() const { return impl_->context.last_request_ns; }
 
 }  // namespace sboxfs

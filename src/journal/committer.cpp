@@ -35,6 +35,7 @@ Committer::Committer(State& state, Sink& sink, ContentCache& cache, const Clock&
 Committer::~Committer() { stop(true); }
 
 void Committer::start() {
+  abandon_ = false;
   thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
 }
 

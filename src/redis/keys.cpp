@@ -97,5 +97,6 @@ Status RedisKeys::erase(const SandboxId& id) {
 }
 
 void RedisKeys::close_breaker() { link_->retry_now(); }
+void RedisKeys::disconnect() { link_->disconnect(); }
 
 }  // namespace sboxfs

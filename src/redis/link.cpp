@@ -28,8 +28,11 @@ bool is_unfit(const redisReply& reply) {
 
 }  // namespace
 
-CommandLink::~CommandLink() {
+CommandLink::~CommandLink() { disconnect(); }
+
+void CommandLink::disconnect() {
   std::jthread thread;
+  RedisConnection connection;  // closed without the mutex
   {
     MutexLock lock(mutex_);
     thread = std::move(thread_);
@@ -37,6 +40,11 @@ CommandLink::~CommandLink() {
     changed_.notify_all();
   }
   if (thread.joinable()) thread.join();
+  MutexLock lock(mutex_);
+  if (state_ == State::busy || thread_.joinable()) return;
+  connection = std::move(connection_);
+  state_ = State::connecting;
+  attempt_ns_ = 0;
 }
 
 Result<RedisReply> CommandLink::call(const std::vector<std::string_view>& words, std::int64_t deadline) {

@@ -30,6 +30,8 @@ class CommandLink {
   /// One command and its answer, an error reply included, by `deadline`. Errors: EAGAIN, or EACCES while Redis refuses
   /// the password.
   Result<RedisReply> call(const std::vector<std::string_view>& words, std::int64_t deadline) EXCLUDES(mutex_);
+  /// Ends connection and thread; the next call connects again. A call under way keeps its connection.
+  void disconnect() EXCLUDES(mutex_);
   /// Redis is known to answer: calls wait for a connection again instead of failing.
   void retry_now() EXCLUDES(mutex_);
 

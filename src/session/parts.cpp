@@ -50,7 +50,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   events.orphaned = [this](const std::vector<Ino>&) { heartbeat->beat_now(); };
   events.destroyed = [this] {
     log::warn("destroyed: the sandbox is gone, unmounting");
-    later([this] { fuse->stop(); });
+    on_destroyed();
   };
   adoption.emplace(*state, loader, std::move(events));
   FetcherLimits limits;
@@ -120,7 +120,45 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
     }
     publisher->wait_published(version, 100 * kMillisecondNs);
   };
+  assemble_idle();
   return {};
+}
+
+void Session::Parts::assemble_idle() {
+  EvictionOptions going;
+  going.host = host_name();
+  going.mount_point = options.mount_point;
+  going.drain_timeout_ns = options.drain_timeout_ns;
+  EvictionHooks hooks;
+  hooks.start = [this] { start_working(); };
+  hooks.stop = [this] { stop_working(); };
+  hooks.disconnect = [this] { disconnect(); };
+  hooks.destroyed = [this] { on_destroyed(); };
+  eviction.emplace(*state, loader, lease_store, *lease, *publisher, *notifier, cache, std::move(going),
+                   std::move(hooks));
+  if (options.idle_timeout_ns <= 0) return;
+  IdleActions actions;
+  actions.unused = [this] { return !(idle_use.held && idle_use.held()) && eviction->unused(); };
+  actions.take_back = [this] { eviction->take_back(); };
+  actions.settle = [this](const std::function<bool()>& go_on) { return eviction->settle(go_on); };
+  actions.evict = [this] {
+    eviction->evict();
+    fuse->trim();
+  };
+  actions.revive = [this] { return eviction->revive(); };
+  if (options.idle_unmount) actions.unmount = [this] { return idle_use.unmount && idle_use.unmount(); };
+  idle.emplace(clock, options.idle_timeout_ns, std::move(actions));
+  fuse->admission = &*idle;
+}
+
+void Session::Parts::on_destroyed() {
+  later([this] { fuse->stop(); });
+}
+
+void Session::Parts::disconnect() {
+  bus.keys().disconnect();
+  read_pool->close_idle();
+  write_pool->close_idle();
 }
 
 void Session::Parts::on_news(const News& news) {
@@ -134,6 +172,7 @@ void Session::Parts::on_news(const News& news) {
   }
   if (news.session == self) return;
   later([this, asker = news.session] {
+    if (idle && idle->away()) return;  // it has gone meanwhile, and released the lease before
     const Status synced = committer->sync(kSecondNs);
     if (!synced.ok()) return;  // the asker's time-out ends its wait
     News answer;
@@ -152,7 +191,7 @@ void Session::Parts::on_lost(CommitState why, const std::vector<InFlight>& lost,
   } else {
     log::error("changes_not_saved: ", saved.error().what);
   }
-  if (why == CommitState::destroyed) later([this] { fuse->stop(); });
+  if (why == CommitState::destroyed) on_destroyed();
 }
 
 void Session::Parts::later(std::function<void()> job) {
@@ -177,9 +216,6 @@ void Session::Parts::attend(std::stop_token stop) {
 
 void Session::Parts::start() {
   attendant = std::jthread([this](std::stop_token stop) { attend(stop); });
-  notifier->start();
-  committer->start();
-  publisher->start();
   Bus::Listener listener;
   listener.on_news = [this](const News& news) { on_news(news); };
   listener.on_connected = [this] {
@@ -187,8 +223,16 @@ void Session::Parts::start() {
     publisher->retry_now();
   };
   listener.on_disconnected = [this] { watcher->on_disconnected(); };
-  watcher->start();
   bus.listen(std::move(listener));
+  start_working();
+  if (idle) idle->start();
+}
+
+void Session::Parts::start_working() {
+  notifier->start();
+  committer->start();
+  publisher->start();
+  watcher->start();
   bus.start();
   lease->start();
   heartbeat->start();
@@ -196,6 +240,18 @@ void Session::Parts::start() {
 }
 
 void Session::Parts::stop() {
+  if (idle) idle->stop();
+  stop_working();
+  if (!attendant.joinable()) return;
+  attendant.request_stop();
+  {
+    MutexLock lock(jobs_mutex);
+    jobs_changed.notify_all();
+  }
+  attendant.join();
+}
+
+void Session::Parts::stop_working() {
   // Backwards: who tells others goes before whom it tells.
   if (housekeeper) housekeeper->stop();
   if (heartbeat) heartbeat->stop();
@@ -204,14 +260,6 @@ void Session::Parts::stop() {
   if (lease) lease->stop();
   if (committer) committer->stop(true);
   if (publisher) publisher->stop();
-  if (attendant.joinable()) {
-    attendant.request_stop();
-    {
-      MutexLock lock(jobs_mutex);
-      jobs_changed.notify_all();
-    }
-    attendant.join();
-  }
   if (notifier) notifier->stop();
 }
 

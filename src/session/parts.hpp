@@ -8,7 +8,9 @@
 #include <optional>
 #include <thread>
 
+#include "eviction.hpp"
 #include "housekeeper.hpp"
+#include "idle.hpp"
 #include "life_lock.hpp"
 #include "sboxfs/coherence/adopt.hpp"
 #include "sboxfs/coherence/heartbeat.hpp"
@@ -45,6 +47,12 @@ struct Session::Parts {
   void attend(std::stop_token stop);
   void start();
   void stop();
+  /// The threads that an idle session does without.
+  void start_working();
+  void stop_working();
+  void disconnect();
+  void on_destroyed();
+  void assemble_idle();
 
   const SessionOptions options;
   const SystemClock clock;
@@ -70,6 +78,9 @@ struct Session::Parts {
   std::optional<Heartbeat> heartbeat;
   std::optional<Housekeeper> housekeeper;
   std::optional<Vfs> vfs;
+  std::optional<Eviction> eviction;
+  std::optional<Idle> idle;  // only with an idle time-out
+  IdleUse idle_use;
 
   Mutex jobs_mutex;
   CondVar jobs_changed;

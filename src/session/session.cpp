@@ -74,6 +74,13 @@ Status Session::run(std::function<void()> serving) {
   parts.fuse->serve(*parts.vfs);
   greeter.join();
   log::info("shutdown_begin: ", parts.options.name);
+  if (parts.idle) {
+    parts.idle->stop();
+    // Whoever leaves tries to publish what is pending, also what an eviction has left to the outbox.
+    if (parts.idle->away() && parts.eviction->left_unpublished()) {
+      if (const Status back = parts.idle->enter(); !back.ok()) log::warn("outbox_left: ", back.error().what);
+    }
+  }
   const std::uint64_t losses = parts.state->losses;
   Status status;
   // Nothing that was accepted is given up: this ends when the database has it, or has refused it.
@@ -99,6 +106,8 @@ void Session::request_stop() {
   parts_->later([this] { parts_->fuse->stop(); });
 }
 
+void Session::set_idle_use(IdleUse use) { parts_->idle_use = std::move(use); }
+
 Status Session::sync(std::string* warning) {
   SBOXFS_TRY(parts_->vfs->fsync(nullptr));
   Version version = 0;
@@ -106,12 +115,19 @@ Status Session::sync(std::string* warning) {
     MutexLock lock(parts_->state->mu);
     version = parts_->state->seen.version;
   }
-  if (!parts_->publisher->wait_published(version, kSecondNs) && warning != nullptr)
+  const bool published = !parts_->eviction->left_unpublished() && parts_->publisher->wait_published(version, kSecondNs);
+  if (!published && warning != nullptr)
     *warning = "Redis does not answer; everything is committed and will be published when it is back";
   return {};
 }
 
-Status Session::refresh() { return parts_->refresh->run(); }
+Status Session::refresh() {
+  Idle* const gate = parts_->idle ? &*parts_->idle : nullptr;
+  if (gate != nullptr) SBOXFS_TRY(gate->enter());
+  const Status fresh = parts_->refresh->run();
+  if (gate != nullptr) gate->leave();
+  return fresh;
+}
 
 SessionStatus Session::status() const {
   SessionStatus out;
@@ -119,6 +135,8 @@ SessionStatus Session::status() const {
   out.holds_lease = parts_->lease->held();
   out.content_bytes = parts_->cache.bytes();
   out.requests = parts_->fuse->requests();
+  out.away = parts_->idle && parts_->idle->away();
+  out.evictions = parts_->eviction->evictions();
   State& state = *parts_->state;
   out.stale = state.stale;
   MutexLock lock(state.mu);

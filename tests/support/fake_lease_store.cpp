@@ -159,9 +159,10 @@ Result<LeaseState> FakeLeaseStore::look() {
 Result<Stamp> FakeLeaseStore::open_session(const std::string&, const std::string&, std::int64_t) {
   MutexLock lock(rows_.mutex_);
   SBOXFS_TRY(rows_.arrive("open"));
-  const Stamp stamp = rows_.state().stamp;
-  rows_.sessions_[self_] = {stamp.version, {}};
-  return stamp;
+  const LeaseState now = rows_.state();
+  if (now.destroyed) return fail(ESTALE, "the sandbox was destroyed");
+  rows_.sessions_[self_] = {now.stamp.version, {}};
+  return now.stamp;
 }
 
 Status FakeLeaseStore::keep_session(Version seen, std::span<const Ino> pins, std::int64_t) {

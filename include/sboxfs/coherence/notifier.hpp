@@ -27,8 +27,9 @@ class Notifier {
  public:
   Notifier(ReadGate& replies, Kernel& kernel) : replies_(replies), kernel_(kernel) {}
   ~Notifier();
+  /// At first, or again after stop().
   void start();
-  /// What was not sent yet is dropped (the mount is gone).
+  /// What was not sent yet is dropped (the mount is gone, or the kernel has nothing cached).
   void stop();
 
   /// Memory has dropped this. Returns at once, with a ticket for wait().

@@ -32,10 +32,12 @@ class Publisher {
   void committed(const Change& change, Version previous);
   /// Redis has acknowledged so much already (from the sandbox's row, or from its key).
   void acknowledged(Version version);
+  /// The session begins anew (it was idle and away): nothing is pending, and Redis has acknowledged `acknowledged`.
+  void restart(Version acknowledged);
   /// Redis is back.
   void retry_now();
-  /// Waits until `version` is published, or `timeout_ns` has passed: false then, or at once while Redis is known to be
-  /// away. In a BlockingSection.
+  /// Waits until nothing up to `version` is pending (others publish what they commit), or `timeout_ns` has passed: false
+  /// then, or at once while Redis is known to be away. In a BlockingSection.
   bool wait_published(Version version, std::int64_t timeout_ns);
   /// The end of a session: publishes what is pending, trying for `timeout_ns`, and records it in the row. EAGAIN: the
   /// outbox (published_version < version) keeps it.

@@ -35,6 +35,10 @@ class ControlServer {
   virtual ~ControlServer() = default;
   /// Unmounts a mount that goes by itself, if nobody holds it and its time is over. To be called now and then.
   virtual void go_if_unused() = 0;
+  /// Whether somebody holds the mount.
+  virtual bool held() const = 0;
+  /// Runs `unmount` unless somebody holds the mount; nobody gets hold of it meanwhile. What `unmount` returned.
+  virtual bool unmount_unless_held(const std::function<bool()>& unmount) = 0;
   /// The session ended so: answers those who wait, refuses everything else from now on.
   virtual void session_ended(const Status& how) = 0;
 };

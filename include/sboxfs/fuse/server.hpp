@@ -29,6 +29,16 @@ struct FuseOptions {
   bool read_only = false;
 };
 
+/// What every request but FORGET passes before it is served: the gate of a session that may be away (session/idle).
+class Admission {
+ public:
+  virtual ~Admission() = default;
+  /// May wait, in a BlockingSection. An error is the request's answer.
+  virtual Status enter() = 0;
+  /// The request is answered; for each enter() that succeeded.
+  virtual void leave() = 0;
+};
+
 /// Thread-safe. mount() → serve() → destruction; destruction closes the connection.
 class FuseServer final : public Kernel {
  public:
@@ -51,8 +61,10 @@ class FuseServer final : public Kernel {
 
   /// How often each kind of request came.
   std::map<std::string, std::uint64_t> requests() const;
-  /// Monotonic time of the newest request, in ns.
-  std::int64_t last_request_ns() const;
+  /// Ends the threads that earlier waits have left behind.
+  void trim();
+  /// May be null. Not owned; set before serve().
+  Admission* admission = nullptr;
   /// Called with an inode whose pages and attributes the kernel has wrong (an append went elsewhere): invalidate all
   /// of it, on another thread. Set before serve().
   std::function<void(Ino)> on_end_differs;

@@ -42,6 +42,7 @@ class Committer {
   Committer(State& state, Sink& sink, ContentCache& cache, const Clock& clock, CommitterOptions options,
             CommitEvents events);
   ~Committer();
+  /// At first, or again after stop().
   void start();
   /// Stops after everything accepted so far was committed, or, with `abandon`, as soon as the call under way ends.
   void stop(bool abandon);

@@ -36,6 +36,9 @@ class RedisKeys {
   /// Redis is known to answer again (the subscription is back): the next call waits for a connection again.
   void close_breaker();
 
+  /// Ends connection and thread until the next call (idle eviction).
+  void disconnect();
+
   const RedisOptions& options() const { return options_; }
   const std::string& tenant() const { return tenant_; }
 

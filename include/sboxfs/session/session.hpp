@@ -45,6 +45,14 @@ struct SessionOptions {
   std::int64_t drain_interval_ns = 10 * kSecondNs;
   std::int64_t drain_timeout_ns = 10 * kSecondNs;
   std::int64_t io_timeout_ns = 30 * kSecondNs;
+  std::int64_t idle_timeout_ns = 0;  ///< 0: never idle
+  bool idle_unmount = false;         ///< with an idle time-out: unmount instead of eviction
+};
+
+/// What the process around a session knows about its use. Called from the session's threads.
+struct IdleUse {
+  std::function<bool()> held;     ///< somebody (an exec) holds the mount: it is in use. May be empty
+  std::function<bool()> unmount;  ///< unmounts unless busy or held; whether it did. For idle_unmount
 };
 
 struct SessionStatus {
@@ -58,6 +66,8 @@ struct SessionStatus {
   std::uint64_t content_bytes = 0;
   std::uint64_t open_files = 0;
   bool stale = false;
+  bool away = false;              ///< idle: evicted, without connections, until the next access
+  std::uint64_t evictions = 0;    ///< how often it went so
   std::map<std::string, std::uint64_t> requests;  ///< FUSE requests by kind
 };
 
@@ -76,6 +86,8 @@ class Session {
   /// Errors: EIO changes were lost; EAGAIN everything is committed, but Redis could not be told within the drain
   /// time-out (the outbox has it).
   Status run(std::function<void()> serving);
+  /// To be called before run().
+  void set_idle_use(IdleUse use);
   /// Ends run(): detaches the mount. Returns at once.
   void request_stop();
 
