@@ -13,6 +13,7 @@ namespace sboxfs::cli {
 namespace {
 
 constexpr unsigned kStep = 500;
+constexpr std::int64_t kForgetAgeNs = 60 * kSecondNs;
 constexpr const char* kAbout =
     "Deletes in small steps what nobody can reach any more: unlinked files that no mount holds open, the rows of\n"
     "destroyed sandboxes, old change rows, dead mounts, and blobs that have been without a name for an hour.\n"
@@ -41,9 +42,9 @@ std::uint64_t purge_destroyed(Database& database) {
       if (const Status marked = mark_erased(pool, tenant, sandbox.id); !marked.ok()) stop_for_store(marked.error());
     }
     rows += repeat([&] { return purge_step(pool, tenant, sandbox.id, kStep); });
-    // Only with an answer of Redis just now: the key must be gone before the last row is.
-    if (!erased) continue;
-    const auto gone = forget_sandbox(pool, tenant, sandbox.id);
+    // A publish that hung in a stopped Redis may have brought the key back: erased once more before the row goes.
+    if (!erased || sandbox.age_ns < kForgetAgeNs || !bus->erase().ok()) continue;
+    const auto gone = forget_sandbox(pool, tenant, sandbox.id, kForgetAgeNs);
     if (!gone.ok()) stop_for_store(gone.error());
   }
   return rows;

@@ -2,24 +2,27 @@
 // in small steps what nobody can reach any more.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <thread>
 
+#include "housework.hpp"
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/base/mutex.hpp"
-#include "sboxfs/pg/pool.hpp"
-#include "sboxfs/redis/keys.hpp"
 
 namespace sboxfs {
 
 /// Thread-safe; one thread.
 class Housekeeper {
  public:
-  Housekeeper(PgPool& pool, RedisKeys& keys, std::string tenant, std::int64_t interval_ns)
-      : pool_(pool), keys_(keys), tenant_(std::move(tenant)), interval_ns_(interval_ns) {}
+  Housekeeper(Housework& work, std::int64_t interval_ns, std::int64_t step_pause_ns = 20 * kMillisecondNs)
+      : work_(work), interval_ns_(interval_ns), step_pause_ns_(step_pause_ns) {}
   ~Housekeeper();
   void start();
   void stop();
+
+  /// Everything once, in steps with pauses between them: what the thread does every interval. Ends early when `stop` is
+  /// requested.
+  void round(std::stop_token stop);
 
  private:
   void loop(std::stop_token stop);
@@ -28,10 +31,10 @@ class Housekeeper {
   void purge_destroyed(std::stop_token stop);
   bool pause(std::stop_token stop, std::int64_t ns);
 
-  PgPool& pool_;
-  RedisKeys& keys_;
-  const std::string tenant_;
+  Housework& work_;
   const std::int64_t interval_ns_;
+  const std::int64_t step_pause_ns_;
+  Hash marked_to_;  // the thread's own: where the next round goes on to mark blobs
   Mutex mutex_;
   CondVar wake_;
   std::jthread thread_;

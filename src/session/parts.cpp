@@ -109,7 +109,8 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   refresh.emplace(*state, *adoption, lease_store, bus, *notifier, clock, self, refresh_options,
                   [this] { return lease->acquire(); });
   heartbeat.emplace(*state, lease_store, HeartbeatOptions{host_name(), options.mount_point});
-  housekeeper.emplace(*write_pool, bus.keys(), options.tenant, options.drain_interval_ns);
+  housework.emplace(*write_pool, bus.keys(), options.tenant);
+  housekeeper.emplace(*housework, options.drain_interval_ns);
   vfs.emplace(*state, *fetcher, cache, *committer, *lease, clock, options.vfs);
   vfs->refresh = [this] { return refresh->run(); };
   vfs->wait_published = [this] {

@@ -76,6 +76,7 @@ struct Session::Parts {
   std::optional<Watcher> watcher;
   std::optional<Refresh> refresh;
   std::optional<Heartbeat> heartbeat;
+  std::optional<TenantHousework> housework;
   std::optional<Housekeeper> housekeeper;
   std::optional<Vfs> vfs;
   std::optional<Eviction> eviction;

@@ -9,7 +9,7 @@ import time
 from harness import Suite, check, equal, sized, until
 
 suite = Suite('idle')
-IDLE = 1.5
+IDLE = 1.0
 FLAGS = ('--idle-timeout', f'{IDLE * 1000:.0f}ms', '--drain-timeout', '1s')
 
 
