@@ -8,6 +8,7 @@
 #include "sboxfs/base/text.hpp"
 #include "sboxfs/cli/mount_options.hpp"
 #include "sboxfs/cli/parse.hpp"
+#include "sboxfs/exec/control.hpp"
 #include "sboxfs/exec/mount_point.hpp"
 
 namespace sboxfs::cli {
@@ -19,6 +20,14 @@ constexpr const char* kAbout =
     "Options after -o: ro, rw, async (default), cto, sync, allow_other, dev, suid, noatime, relatime, strict,\n"
     "uid=N, gid=N, nonempty; see sboxfs-mount(1).";
 
+/// What the mount's process has counted, or null when it does not answer any more.
+nlohmann::ordered_json stats_of(const MountRecord& record) {
+  auto control = ControlClient::connect(record.control);
+  if (!control.ok()) return nullptr;
+  const auto text = control->status();
+  return text.ok() ? nlohmann::ordered_json::parse(*text, nullptr, false) : nullptr;
+}
+
 int list_mounts(const Arguments& arguments) {
   const Home home = home_or_stop();
   auto json = nlohmann::ordered_json::array();
@@ -26,15 +35,13 @@ int list_mounts(const Arguments& arguments) {
   for (const MountRecord& record : list_mount_records(home)) {
     const bool dead = !record.alive;
     if (dead && !mounted_at(record.mount_point).ours) continue;
-    json.push_back({{"name", record.name},
-                    {"id", record.sandbox.text()},
-                    {"tenant", record.tenant},
-                    {"mount_point", record.mount_point},
-                    {"pid", record.pid},
-                    {"read_only", record.read_only},
-                    {"exec", record.for_exec},
-                    {"alive", record.alive},
-                    {"log_file", record.log_file}});
+    nlohmann::ordered_json entry{{"name", record.name},        {"id", record.sandbox.text()},
+                                 {"tenant", record.tenant},    {"mount_point", record.mount_point},
+                                 {"pid", record.pid},          {"read_only", record.read_only},
+                                 {"exec", record.for_exec},    {"alive", record.alive},
+                                 {"log_file", record.log_file}};
+    if (arguments.has("stats")) entry["stats"] = record.alive ? stats_of(record) : nullptr;
+    json.push_back(std::move(entry));
     lines += cat(record.name, " on ", record.mount_point, " (", record.read_only ? "ro" : "rw",
                  record.for_exec ? ", exec" : "", dead ? ", dead" : cat(", process ", record.pid), ")\n");
   }
@@ -123,6 +130,7 @@ int run_mount(const Words& words) {
   arguments.add({"io-timeout", "TIME", "the longest wait for Postgres (30s)"});
   arguments.add({"idle-timeout", "TIME", "without requests and open files for that long: let connections and caches go"});
   arguments.add({"idle-unmount", "", "with --idle-timeout: unmount then, unless busy"});
+  arguments.add({"stats", "", "with --json, in the list: what each mount has counted"});
   arguments.add_connection().add_json().positionals(0, 2);
   arguments.ends_with({Exit::not_found, Exit::mount_point, Exit::forbidden, Exit::lost, Exit::unpublished});
   if (!arguments.parse(words)) return 0;

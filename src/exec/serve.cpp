@@ -40,7 +40,8 @@ std::string status_json(const SessionStatus& status) {
                         {"stale", status.stale},
                         {"away", status.away},
                         {"evictions", status.evictions},
-                        {"requests", status.requests}}
+                        {"requests", status.requests},
+                        {"statements", status.statements}}
       .dump();
 }
 

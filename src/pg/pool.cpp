@@ -48,6 +48,7 @@ PgAnswer PgPool::run(const PgStatement& statement, const PgParams& params, PgRun
     auto acquired = acquire(end);
     if (auto* failure = std::get_if<1>(&acquired)) return std::move(*failure);
     const Loan& loan = *std::get_if<0>(&acquired);
+    ++statements_;
     PgAnswer answer = loan->run(statement, params, end);
     // A connection from the pool may have died while it lay there: that costs a second try on a new one.
     const bool lost = !answer.ok() && (answer.failure().outcome == PgOutcome::unreachable ||

@@ -137,6 +137,7 @@ SessionStatus Session::status() const {
   out.requests = parts_->fuse->requests();
   out.away = parts_->idle && parts_->idle->away();
   out.evictions = parts_->eviction->evictions();
+  out.statements = parts_->read_pool->statements() + parts_->write_pool->statements();
   State& state = *parts_->state;
   out.stale = state.stale;
   MutexLock lock(state.mu);

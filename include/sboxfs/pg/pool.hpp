@@ -1,6 +1,8 @@
 // The connections of one role to one database.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -52,6 +54,8 @@ class PgPool {
   void close_idle() EXCLUDES(mutex_);
   /// Connections open now.
   unsigned open_connections() EXCLUDES(mutex_);
+  /// Statements sent so far.
+  std::uint64_t statements() const { return statements_; }
   const PgOptions& options() const { return options_; }
   /// CLOCK_MONOTONIC now plus the time-out.
   std::int64_t deadline(std::int64_t timeout_ns = 0) const;
@@ -60,6 +64,7 @@ class PgPool {
   void give_back(std::unique_ptr<PgConnection> connection) EXCLUDES(mutex_);
 
   const PgOptions options_;
+  std::atomic<std::uint64_t> statements_{0};
   Mutex mutex_;
   CondVar returned_;
   std::vector<std::unique_ptr<PgConnection>> idle_ GUARDED_BY(mutex_);

@@ -69,6 +69,7 @@ struct SessionStatus {
   bool away = false;              ///< idle: evicted, without connections, until the next access
   std::uint64_t evictions = 0;    ///< how often it went so
   std::map<std::string, std::uint64_t> requests;  ///< FUSE requests by kind
+  std::uint64_t statements = 0;                   ///< sent to Postgres; each was a round trip
 };
 
 /// Thread-safe. open() → run() → destruction; the rest may be called from any thread between open() and the end of
