@@ -1,7 +1,10 @@
 // sboxfs gc: the janitor's steps, by hand.
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "bus.hpp"
 #include "commands.hpp"
@@ -13,19 +16,24 @@ namespace sboxfs::cli {
 namespace {
 
 constexpr unsigned kStep = 500;
+constexpr std::chrono::milliseconds kLongestPause{200};
 constexpr std::int64_t kForgetAgeNs = 60 * kSecondNs;
 constexpr const char* kAbout =
     "Deletes in small steps what nobody can reach any more: unlinked files that no mount holds open, the rows of\n"
     "destroyed sandboxes, old change rows, dead mounts, and blobs that have been without a name for an hour.\n"
     "Every mount does the same in the background.";
 
+/// Steps until there is nothing left, with a pause as long as a step between two: requests come first.
 std::uint64_t repeat(const std::function<Result<std::uint64_t>()>& step) {
+  using Clock = std::chrono::steady_clock;
   std::uint64_t total = 0;
   for (;;) {
+    const Clock::time_point start = Clock::now();
     const auto count = step();
     if (!count.ok()) stop_for_store(count.error());
     if (*count == 0) return total;
     total += *count;
+    std::this_thread::sleep_for(std::min<Clock::duration>(Clock::now() - start, kLongestPause));
   }
 }
 

@@ -28,6 +28,8 @@ nlohmann::ordered_json stats_of(const MountRecord& record) {
   return text.ok() ? nlohmann::ordered_json::parse(*text, nullptr, false) : nullptr;
 }
 
+constexpr std::uint64_t kLeastCache = 16ULL << 20;
+
 int list_mounts(const Arguments& arguments) {
   const Home home = home_or_stop();
   auto json = nlohmann::ordered_json::array();
@@ -74,6 +76,9 @@ void read_limits(const Arguments& arguments, SessionOptions& session) {
   if (arguments.value("idle-timeout") && session.idle_timeout_ns < kSecondNs)
     stop(Exit::usage, "--idle-timeout: at least 1s");
   if (session.idle_unmount && session.idle_timeout_ns == 0) stop(Exit::usage, "--idle-unmount needs --idle-timeout");
+  // What one call needs at once, a page of a directory or a large read, must still be there when it looks again.
+  if (session.metadata_cache_bytes < kLeastCache || session.content_cache_bytes < kLeastCache)
+    stop(Exit::usage, "--metadata-cache and --content-cache: at least 16M each");
   if (session.lease_ns < kSecondNs) stop(Exit::usage, "--lease: at least 1s");
   if (session.audit_interval_ns <= 0 || session.drain_interval_ns <= 0 || session.io_timeout_ns <= 0) {
     stop(Exit::usage, "--audit-interval, --drain-interval and --io-timeout must be above 0");
@@ -121,14 +126,15 @@ int run_mount(const Words& words) {
   arguments.add({"log-level", "LEVEL", "trace, debug, info (default), warn or error"});
   arguments.add({"journal-bytes", "SIZE", "accepted, uncommitted bytes before writers wait (64M)"});
   arguments.add({"journal-ops", "COUNT", "accepted, uncommitted changes before writers wait (100000)"});
-  arguments.add({"content-cache", "SIZE", "memory for contents of files (256M)"});
-  arguments.add({"metadata-cache", "SIZE", "memory for names and attributes (128M)"});
+  arguments.add({"content-cache", "SIZE", "memory for contents of files (256M; at least 16M)"});
+  arguments.add({"metadata-cache", "SIZE", "memory for names and attributes (128M; at least 16M)"});
   arguments.add({"lease", "TIME", "how long the right to write lasts without renewal (10s)"});
   arguments.add({"audit-interval", "TIME", "how often to compare with Postgres whatever Redis says (5s)"});
   arguments.add({"drain-interval", "TIME", "how often to publish what is pending (10s)"});
   arguments.add({"drain-timeout", "TIME", "how long an unmount waits for Redis (10s)"});
   arguments.add({"io-timeout", "TIME", "the longest wait for Postgres (30s)"});
-  arguments.add({"idle-timeout", "TIME", "without requests and open files for that long: let connections and caches go"});
+  arguments.add(
+      {"idle-timeout", "TIME", "without requests and open files for that long: let connections and caches go"});
   arguments.add({"idle-unmount", "", "with --idle-timeout: unmount then, unless busy"});
   arguments.add({"stats", "", "with --json, in the list: what each mount has counted"});
   arguments.add_connection().add_json().positionals(0, 2);

@@ -69,6 +69,8 @@ def usage(box):
         fails(box, 2, 'mount', 'usage')
         fails(box, 2, 'mount', '-o', 'ro,frobnicate', 'usage', where, says=['frobnicate'])
         fails(box, 2, 'mount', '--lease', 'soon', 'usage', where, says=['--lease'])
+        for cache in ('--metadata-cache', '--content-cache'):  # too small for one call's needs it would never be answered
+            fails(box, 2, 'mount', cache, '4K', 'usage', where, says=[cache])
         fails(box, 2, 'list', env={'SBOXFS_POSTGRES': 'host=/nowhere'}, says=['Redis'])
         os.makedirs(os.path.join(box.env['HOME'], '.config/sboxfs'))
         config = os.path.join(box.env['HOME'], '.config/sboxfs/config')
