@@ -276,8 +276,9 @@ def normal_user_on_an_open_host(box):
     os.mknod(device, stat.S_IFCHR, os.stat('/dev/fuse').st_rdev)
     os.chmod(device, 0o666)
     env = {'SBOXFS_HOME': os.path.join(home, 'h'), 'HOME': home, 'TMPDIR': home, 'SBOXFS': program}
-    # A mount namespace of its own: this host's /dev/fuse stays as it is.
-    done = box.run(['unshare', '--mount', '--propagation', 'private', 'sh', '-ec',
+    # A mount namespace of its own: this host's /dev/fuse stays as it is. In a chroot / is no mount, but /dev is.
+    done = box.run(['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-ec',
+                    'mount --make-rprivate / 2>/dev/null || mount --make-rprivate /dev; '
                     f'mount --bind {device} /dev/fuse; exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups '
                     'sh -c "$1"', 'sh', OPEN_HOST], env=env, cwd=home)
     equal(done.text, f'{NOBODY} {NOBODY} 4755\nmine\n', done)
