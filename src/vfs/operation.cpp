@@ -65,7 +65,7 @@ Ino Operation::new_ino() {
 }
 
 Status Operation::room_for(std::int64_t blocks, std::int64_t inodes) const {
-  const Usage& usage = state.usage;
+  const Usage usage = state.usage;
   const auto over = [](std::uint64_t quota, std::uint64_t used, std::int64_t more) {
     return quota > 0 && more > 0 && used + static_cast<std::uint64_t>(more) > quota;
   };

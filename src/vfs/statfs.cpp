@@ -17,7 +17,7 @@ Result<FsStats> Vfs::statfs() {
     FsStats stats;
     stats.blocks = usage.quota_blocks > 0 ? usage.quota_blocks : kEndlessBlocks;
     stats.inodes = usage.quota_inodes > 0 ? usage.quota_inodes : kEndlessInodes;
-    const Usage& held = op.state.held;
+    const Usage held = op.state.held;
     stats.free_blocks = stats.blocks - std::min(stats.blocks, usage.used_blocks + held.used_blocks);
     stats.free_inodes = stats.inodes - std::min(stats.inodes, usage.used_inodes + held.used_inodes);
     return stats;
