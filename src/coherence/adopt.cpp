@@ -1,5 +1,7 @@
 #include "sboxfs/coherence/adopt.hpp"
 
+#include <dirent.h>
+
 #include <chrono>
 
 #include "sboxfs/base/blocking.hpp"
@@ -9,9 +11,13 @@
 namespace sboxfs {
 namespace {
 
-void append(Delta& all, const Delta& more) {
-  all.names.insert(all.names.end(), more.names.begin(), more.names.end());
-  all.inodes.insert(all.inodes.end(), more.inodes.begin(), more.inodes.end());
+NameWas what_was(Tree& tree, const NameChange& change) {
+  Inode* dir = tree.peek(change.parent);
+  if (dir == nullptr || !dir->dir) return NameWas::unknown;
+  const Tree::Name name = tree.find_name(*dir, tree.cookie(change.name), change.name);
+  if (name.state == Tree::Name::State::unknown) return NameWas::unknown;
+  if (name.state == Tree::Name::State::absent) return NameWas::absent;
+  return name.item->type == DT_DIR ? NameWas::directory : NameWas::file;
 }
 
 }  // namespace
@@ -75,11 +81,11 @@ Result<Adoption::Step> Adoption::step(Version upto, bool& always) {
     if (events_.destroyed) events_.destroyed();
     return fail(ESTALE, "the sandbox was destroyed");
   }
-  Delta dropped;
+  Dropped dropped;
   std::vector<Ino> orphaned;
   const Step next = apply(from, loaded, dropped, orphaned);
   if (!orphaned.empty() && events_.orphaned) events_.orphaned(orphaned);
-  if (!dropped.empty() && events_.dropped) events_.dropped(dropped);
+  if (!dropped.delta.empty() && events_.dropped) events_.dropped(dropped);
   if (next == Step::again) wait_for_committer();
   if (next == Step::done) {
     always = false;
@@ -105,7 +111,7 @@ Status Adoption::read_usage() {
   return {};
 }
 
-Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, Delta& dropped,
+Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, Dropped& dropped,
                                std::vector<Ino>& orphaned) {
   MutexLock lock(state_.mu);
   if (state_.seen != from) return Step::again;  // our own commit was settled meanwhile
@@ -121,14 +127,21 @@ Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, D
     return Step::done;
   }
   for (const Change& change : loaded.changes) {
-    const std::vector<Ino> open = state_.tree.drop(change.delta);
-    orphaned.insert(orphaned.end(), open.begin(), open.end());
+    drop(change.delta, dropped, orphaned);
     state_.recent.add(change.stamp.version, change.delta);
     state_.seen = change.stamp;
-    append(dropped, change.delta);
   }
   if (!loaded.changes.empty()) ++state_.generation;
   return Step::done;
+}
+
+void Adoption::drop(const Delta& delta, Dropped& dropped, std::vector<Ino>& orphaned) {
+  for (const NameChange& change : delta.names) dropped.names.push_back(what_was(state_.tree, change));
+  const std::vector<Ino> open = state_.tree.drop(delta);
+  orphaned.insert(orphaned.end(), open.begin(), open.end());
+  Delta& all = dropped.delta;
+  all.names.insert(all.names.end(), delta.names.begin(), delta.names.end());
+  all.inodes.insert(all.inodes.end(), delta.inodes.begin(), delta.inodes.end());
 }
 
 Status Adoption::reload() {

@@ -13,6 +13,7 @@ Status Fetcher::load_by_rule(Read read, Untouched untouched, Install install) {
   for (int round = 1;; ++round) {
     auto loaded = read();
     if (!loaded.ok()) return loaded.error();
+    fault::point("load.read");
     const Stamp stamp = loaded->stamp;
     for (;;) {
       Version adopt_to = 0;

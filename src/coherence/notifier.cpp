@@ -11,9 +11,14 @@
 namespace sboxfs {
 namespace {
 
-constexpr unsigned kRepetitions = 2;
+// A worker more is started when all of them hang behind requests.
+constexpr std::size_t kMostWorkers = 16;
+constexpr std::int64_t kPatienceNs = 1 * kMillisecondNs;
+// What is told again: first soon, then when even a very busy host has brought its answers home.
 constexpr std::int64_t kSoonNs = 20 * kMillisecondNs;
 constexpr std::int64_t kLaterNs = 500 * kMillisecondNs;
+// A name nobody can have: taking it back only waits for its directory's lock.
+const std::string kNoName = "/";
 
 }  // namespace
 
@@ -25,34 +30,37 @@ void Notifier::start() {
     stopped_ = false;
   }
   dispatcher_ = std::jthread([this](std::stop_token stop) { dispatch(stop); });
-  for (std::size_t i = 0; i < kWorkers; ++i)
-    workers_[i] = std::jthread([this, i](std::stop_token stop) { send(stop, i); });
 }
 
 void Notifier::stop() {
   if (!dispatcher_.joinable()) return;
   dispatcher_.request_stop();
-  for (std::jthread& worker : workers_) worker.request_stop();
+  std::list<std::jthread> workers;
   {
     MutexLock lock(mutex_);
     stopped_ = true;
+    workers.swap(workers_);
+    for (std::jthread& worker : workers) worker.request_stop();
     changed_.notify_all();
+    work_.notify_all();
   }
   dispatcher_.join();
-  for (std::jthread& worker : workers_) worker.join();
+  for (std::jthread& worker : workers) worker.join();
   MutexLock lock(mutex_);
-  for (std::deque<Job>* queue : {&jobs_, &soon_, &later_}) queue->clear();
-  for (std::deque<Item>& items : items_) items.clear();
-  under_way_ = 0;
-  done_ = next_ticket_;
+  jobs_.clear();
+  later_.clear();
+  items_.clear();
+  ready_.clear();
+  under_way_.clear();
+  dispatched_ = next_ticket_;
 }
 
-std::uint64_t Notifier::submit(Delta delta) { return push(std::move(delta), false); }
+std::uint64_t Notifier::submit(Dropped dropped) { return push(std::move(dropped), false); }
 std::uint64_t Notifier::submit_all(Delta everything) { return push(std::move(everything), true); }
 
-std::uint64_t Notifier::push(Delta delta, bool all) {
+std::uint64_t Notifier::push(Dropped dropped, bool all) {
   MutexLock lock(mutex_);
-  jobs_.push_back({std::move(delta), all, ++next_ticket_, 0, kRepetitions});
+  jobs_.push_back({std::move(dropped), all, ++next_ticket_});
   changed_.notify_all();
   return next_ticket_;
 }
@@ -63,100 +71,143 @@ std::uint64_t Notifier::newest() const {
 }
 
 void Notifier::add(Item item) {
-  items_[item.ino % kWorkers].push_back(std::move(item));
-  ++under_way_;
+  if (item.ticket != 0) ++under_way_[item.ticket];
+  std::deque<Item>& queue = items_[item.ino];
+  // Not empty: its inode is in ready_, or being sent.
+  if (queue.empty()) ready_.push_back(item.ino);
+  queue.push_back(std::move(item));
 }
 
 void Notifier::spread(const Job& job) {
-  if (job.all) add({Item::Kind::all, 0, {}, {}});
+  if (job.all) add({Item::Kind::all, 0, {}, {}, {}, job.ticket, 0});
   std::unordered_set<Ino> listings;
-  for (const NameChange& change : job.delta.names) {
-    add({Item::Kind::name, change.parent, change.name, {}});
-    if (listings.insert(change.parent).second) add({Item::Kind::listing, change.parent, {}, {}});
+  const Delta& delta = job.dropped.delta;
+  for (std::size_t i = 0; i < delta.names.size(); ++i) {
+    const NameWas was = i < job.dropped.names.size() ? job.dropped.names[i] : NameWas::unknown;
+    add({Item::Kind::name, delta.names[i].parent, delta.names[i].name, was, {}, job.ticket, 0});
+    listings.insert(delta.names[i].parent);
   }
-  for (const InodeChange& change : job.delta.inodes) {
-    add({Item::Kind::attr, change.ino, {}, {}});
-    for (const Range& range : change.data) add({Item::Kind::data, change.ino, {}, range});
+  for (const Ino dir : listings) add({Item::Kind::listing, dir, {}, {}, {}, job.ticket, 0});
+  for (const InodeChange& change : delta.inodes) {
+    add({Item::Kind::attr, change.ino, {}, {}, {}, job.ticket, 0});
+    for (const Range& range : change.data) add({Item::Kind::data, change.ino, {}, {}, range, job.ticket, 0});
   }
 }
 
-bool Notifier::next(std::stop_token stop, Job& job) {
-  const SystemClock clock;
+void Notifier::take_due() {
+  const std::int64_t now = SystemClock().monotonic_ns();
+  while (!later_.empty() && later_.begin()->first <= now) {
+    add(std::move(later_.begin()->second));
+    later_.erase(later_.begin());
+  }
+}
+
+std::deque<Notifier::Job> Notifier::next_jobs(std::stop_token stop) {
   MutexLock lock(mutex_);
-  while (!stop.stop_requested()) {
+  bool patient = workers_.empty();
+  for (;;) {
+    take_due();
+    const bool crowded = !ready_.empty() && idle_ == 0 && workers_.size() < kMostWorkers;
+    if (crowded && patient && !stopped_) workers_.emplace_back([this](std::stop_token end) { send(end); });
+    for (std::size_t i = std::min<std::size_t>(ready_.size(), idle_); i > 0; --i) work_.notify_one();
+    if (stop.stop_requested() || !jobs_.empty()) return std::exchange(jobs_, {});
     std::int64_t wait_ns = kSecondNs;
-    if (under_way_ == 0) {
-      const std::int64_t now = clock.monotonic_ns();
-      for (std::deque<Job>* queue : {&jobs_, &soon_, &later_}) {
-        if (queue->empty()) continue;
-        if (queue->front().due_ns <= now) {
-          job = std::move(queue->front());
-          queue->pop_front();
-          return true;
-        }
-        wait_ns = std::min(wait_ns, queue->front().due_ns - now);
-      }
-    }
-    changed_.wait_for(lock, std::chrono::nanoseconds(wait_ns));
+    if (!later_.empty())
+      wait_ns = std::clamp<std::int64_t>(later_.begin()->first - SystemClock().monotonic_ns(), 0, wait_ns);
+    if (crowded) wait_ns = std::min(wait_ns, kPatienceNs);
+    patient = !changed_.wait_for(lock, std::chrono::nanoseconds(wait_ns));
   }
-  return false;
-}
-
-void Notifier::repeat_later(Job job) {
-  if (job.repetitions == 0) return;
-  // Pages need no second time: a READ's reply and an invalidation wait for each other on the page's lock.
-  for (InodeChange& change : job.delta.inodes) change.data.clear();
-  std::deque<Job>& queue = job.repetitions == kRepetitions ? soon_ : later_;
-  job.due_ns = SystemClock().monotonic_ns() + (job.repetitions == kRepetitions ? kSoonNs : kLaterNs);
-  job.ticket = 0;
-  --job.repetitions;
-  queue.push_back(std::move(job));
 }
 
 void Notifier::dispatch(std::stop_token stop) {
-  Job job;
-  // One job at a time: its end is the end of its ticket.
-  while (next(stop, job)) {
+  for (;;) {
+    const std::deque<Job> jobs = next_jobs(stop);
+    if (stop.stop_requested()) return;
     replies_.synchronize();
     MutexLock lock(mutex_);
-    if (!fault::point("notify.skip")) spread(job);
-    changed_.notify_all();
-    while (under_way_ > 0 && !stop.stop_requested()) changed_.wait(lock);
-    if (job.ticket != 0) done_ = job.ticket;
-    repeat_later(std::move(job));
-    changed_.notify_all();
-  }
-}
-
-void Notifier::send(std::stop_token stop, std::size_t worker) {
-  while (!stop.stop_requested()) {
-    Item item;
-    {
-      MutexLock lock(mutex_);
-      while (!stop.stop_requested() && items_[worker].empty()) changed_.wait(lock);
-      if (stop.stop_requested()) return;
-      item = std::move(items_[worker].front());
-      items_[worker].pop_front();
+    for (const Job& job : jobs) {
+      if (!fault::point("notify.skip")) spread(job);
+      dispatched_ = job.ticket;
     }
-    deliver(item);
-    MutexLock lock(mutex_);
-    if (--under_way_ == 0) changed_.notify_all();
+    if (under_way_.empty()) changed_.notify_all();
   }
 }
 
-void Notifier::deliver(const Item& item) {
+void Notifier::done(std::uint64_t ticket) {
+  const auto at = under_way_.find(ticket);
+  if (at == under_way_.end() || --at->second > 0) return;
+  under_way_.erase(at);
+  changed_.notify_all();
+}
+
+void Notifier::send(std::stop_token stop) {
+  kernel_.begin_thread();
+  MutexLock lock(mutex_);
+  while (!stop.stop_requested()) {
+    if (ready_.empty()) {
+      ++idle_;
+      work_.wait(lock);
+      --idle_;
+      continue;
+    }
+    const Ino ino = ready_.front();
+    ready_.pop_front();
+    const Item item = items_[ino].front();
+    lock.unlock();
+    std::deque<Later> again = deliver(item);
+    lock.lock();
+    std::deque<Item>& queue = items_[ino];
+    queue.pop_front();
+    if (queue.empty()) {
+      items_.erase(ino);
+    } else {
+      ready_.push_back(ino);
+    }
+    for (Later& later : again) {
+      later_.emplace(later.due_ns, std::move(later.item));
+      changed_.notify_all();
+    }
+    done(item.ticket);
+  }
+}
+
+std::deque<Notifier::Later> Notifier::deliver(const Item& item) {
   switch (item.kind) {
-    case Item::Kind::name: kernel_.expire_entry(item.ino, item.name); break;
-    case Item::Kind::listing: kernel_.inval_inode(item.ino, 0, 0); break;
-    case Item::Kind::attr: kernel_.inval_attr(item.ino); break;
+    case Item::Kind::name: {
+      if (item.was == NameWas::file) {
+        kernel_.drop_entry(item.ino, item.name);
+        return {};
+      }
+      const bool had = kernel_.expire_entry(item.ino, item.name);
+      if (!had || item.was == NameWas::absent || item.repetitions >= 2) return {};
+      Later later{SystemClock().monotonic_ns() + (item.repetitions == 0 ? kSoonNs : kLaterNs), item};
+      later.item.ticket = 0;
+      ++later.item.repetitions;
+      return {later};
+    }
+    case Item::Kind::listing: kernel_.inval_inode(item.ino, 0, 0); return {};
+    case Item::Kind::attr: return deliver_attr(item);
     case Item::Kind::data: {
       const bool to_end = item.range.to >= kMaxFileSize;
       kernel_.inval_inode(item.ino, static_cast<std::int64_t>(item.range.from),
                           to_end ? 0 : static_cast<std::int64_t>(item.range.to - item.range.from));
-      break;
+      return {};
     }
-    case Item::Kind::all: kernel_.expire_all(); break;
+    case Item::Kind::all: kernel_.expire_all(); return {};
   }
+  return {};
+}
+
+std::deque<Notifier::Later> Notifier::deliver_attr(const Item& item) {
+  if (kernel_.inval_attr(item.ino)) return {};
+  const std::optional<Ino> dir = told_under_ ? told_under_(item.ino) : std::nullopt;
+  if (!dir) return {};
+  kernel_.expire_entry(*dir, kNoName);
+  if (kernel_.inval_attr(item.ino) || item.repetitions > 0) return {};
+  Later later{SystemClock().monotonic_ns() + kLaterNs, item};
+  later.item.ticket = 0;
+  ++later.item.repetitions;
+  return {later};
 }
 
 bool Notifier::wait(std::uint64_t ticket, std::int64_t timeout_ns) {
@@ -164,7 +215,11 @@ bool Notifier::wait(std::uint64_t ticket, std::int64_t timeout_ns) {
   const SystemClock clock;
   const std::int64_t end = clock.monotonic_ns() + timeout_ns;
   MutexLock lock(mutex_);
-  while (done_ < ticket && !stopped_) {
+  const auto known = [&] {
+    mutex_.assert_held();
+    return dispatched_ >= ticket && (under_way_.empty() || under_way_.begin()->first > ticket);
+  };
+  while (!known() && !stopped_) {
     if (clock.monotonic_ns() > end || BlockingSection::interrupted()) return false;
     changed_.wait_for(lock, std::chrono::milliseconds(50));
   }

@@ -1,17 +1,20 @@
 #include "sboxfs/fuse/server.hpp"
 
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <thread>
 #include <vector>
 
+#include "guardian.hpp"
 #include "loop.hpp"
 #include "mounting.hpp"
+#include "notices.hpp"
 
 namespace sboxfs {
 
@@ -19,12 +22,16 @@ struct FuseServer::Impl {
   explicit Impl(State& state) : context(state) {}
   ~Impl() {
     loop.reset();
+    notices.reset();
     if (session != nullptr) fuse_session_destroy(session);
+    guardian.reset();
   }
 
   fuse::Context context;
   fuse_session* session = nullptr;
   std::unique_ptr<fuse::Loop> loop;
+  std::optional<fuse::Notices> notices;
+  std::optional<fuse::Guardian> guardian;
   std::string mount_point;
   std::atomic<bool> detached{false};
 };
@@ -44,6 +51,8 @@ Result<std::unique_ptr<FuseServer>> FuseServer::mount(const FuseOptions& options
   SBOXFS_ASSIGN(impl->session, fuse::make_session(options, impl->context));
   const int fd = fuse_session_fd(impl->session);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  impl->guardian.emplace(fd);
+  impl->notices.emplace(fd);
   impl->loop = std::make_unique<fuse::Loop>(impl->session, fd, impl->context);
   return std::unique_ptr<FuseServer>(new FuseServer(std::move(impl)));
 }
@@ -60,43 +69,46 @@ void FuseServer::stop() {
   if (fuse_session_exited(impl_->session) == 0) {
     fuse::detach(impl_->mount_point);
     impl_->loop->hurry();
-    // Mapped pages are written back while somebody still answers.
-    std::vector<Ino> written;
-    {
-      State& state = impl_->context.state;
-      MutexLock lock(state.mu);
-      written.assign(state.open_for_writing.begin(), state.open_for_writing.end());
-    }
-    for (const Ino ino : written) inval_inode(ino, 0, 0);
+    write_back();  // while somebody still answers
   }
   impl_->loop->stop();
 }
 
 void FuseServer::trim() { impl_->loop->trim(); }
 
-void FuseServer::expire_entry(Ino parent, const std::string& name) {
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
-  int status = fuse_lowlevel_notify_expire_entry(impl_->session, parent, name.data(), name.size());
-#else
-  int status = fuse_lowlevel_notify_expire_entry(impl_->session, parent, name.data(), name.size(), FUSE_LL_EXPIRE_ONLY);
-#endif
-  // Older kernels only know the stronger call.
-  if (status == -ENOSYS) fuse_lowlevel_notify_inval_entry(impl_->session, parent, name.data(), name.size());
+void FuseServer::begin_thread() { impl_->notices->begin_thread(); }
+
+bool FuseServer::expire_entry(Ino parent, const std::string& name) {
+  return impl_->notices->entry(parent, name, true) == 0;
 }
 
-void FuseServer::inval_inode(Ino ino, std::int64_t offset, std::int64_t length) {
-  fuse_lowlevel_notify_inval_inode(impl_->session, ino, offset, length);
+bool FuseServer::drop_entry(Ino parent, const std::string& name) {
+  return impl_->notices->entry(parent, name, false) == 0;
 }
+
+bool FuseServer::inval_inode(Ino ino, std::int64_t offset, std::int64_t length) {
+  return impl_->notices->inode(ino, offset, length) == 0;
+}
+
+bool FuseServer::inval_attr(Ino ino) { return impl_->notices->inode(ino, -1, 0) == 0; }
 
 void FuseServer::expire_all() {
-  // FUSE_NOTIFY_INC_EPOCH has no function in libfuse yet: a header alone, with the code where errors stand.
-  constexpr int kIncEpoch = 8;
-  fuse_out_header message{sizeof(fuse_out_header), kIncEpoch, 0};
-  if (::write(fuse_session_fd(impl_->session), &message, sizeof message) < 0)
-    log::debug("expire_all: the kernel does not know it");
+  (void)impl_->notices->epoch();  // kernels that do not know it refuse it: the names follow one by one
 }
 
-void FuseServer::inval_attr(Ino ino) { fuse_lowlevel_notify_inval_inode(impl_->session, ino, -1, 0); }
+void FuseServer::write_back() {
+  std::vector<Ino> written;
+  {
+    State& state = impl_->context.state;
+    MutexLock lock(state.mu);
+    written.assign(state.open_for_writing.begin(), state.open_for_writing.end());
+  }
+  if (written.empty()) return;
+  std::jthread([&] {
+    begin_thread();
+    for (const Ino ino : written) inval_inode(ino, 0, 0);
+  }).join();
+}
 
 std::map<std::string, std::uint64_t> FuseServer::requests() const {
   std::map<std::string, std::uint64_t> out;

@@ -105,6 +105,10 @@ CommitOutcome Committer::attempt(InFlight& flight, const CommitTerms& terms) {
   const auto moved = [this] { moved_ns_ = clock_.monotonic_ns(); };
   if (const Status uploaded = upload_blobs(flight.batch, sink_, options_.uploaders, moved); !uploaded.ok())
     return {CommitState::not_applied, {}, 0, uploaded.error()};
+  if (fault::point("publish.early")) {
+    const Stamp next{terms.base.version + 1, flight.batch.id};
+    events_.committed(Change{next, terms.epoch, {}, flight.batch.delta}, terms.base.version, clock_.monotonic_ns());
+  }
   fault::point("commit.before");
   CommitOutcome outcome = sink_.commit(flight.batch, terms);
   fault::point("commit.after");

@@ -1,9 +1,27 @@
 #include "sboxfs/pg/pool.hpp"
 
+#include <chrono>
+#include <string>
+#include <thread>
+
 #include "sboxfs/base/blocking.hpp"
 #include "wait.hpp"
 
 namespace sboxfs {
+namespace {
+
+// How often new connections may be cut in a row, and the pause after each (times its number).
+constexpr int kMostCuts = 6;
+constexpr std::chrono::milliseconds kAfterCut{15};
+
+/// Whether a connection was cut while it was made. libpq tells it by the text only.
+bool was_cut(const PgFailure& failure) {
+  return failure.outcome == PgOutcome::unreachable &&
+         (failure.message.find("terminating connection") != std::string::npos ||
+          failure.message.find("closed the connection unexpectedly") != std::string::npos);
+}
+
+}  // namespace
 
 std::int64_t PgPool::deadline(std::int64_t timeout_ns) const {
   return pg_detail::now_ns() + (timeout_ns > 0 ? timeout_ns : options_.io_timeout_ns);
@@ -44,16 +62,24 @@ std::variant<PgPool::Loan, PgFailure> PgPool::acquire(std::int64_t deadline_ns) 
 PgAnswer PgPool::run(const PgStatement& statement, const PgParams& params, PgRun how) {
   const BlockingSection section;
   const std::int64_t end = deadline(how.timeout_ns);
-  for (;;) {
+  // A connection from the pool may have died while it lay there, which costs a try; so does a new one that is cut
+  // (an administrator, a pooler or a fail-over cuts many, more than once). A server that is not there is told at once.
+  for (int cuts = 0;;) {
     auto acquired = acquire(end);
-    if (auto* failure = std::get_if<1>(&acquired)) return std::move(*failure);
-    const Loan& loan = *std::get_if<0>(&acquired);
-    ++statements_;
-    PgAnswer answer = loan->run(statement, params, end);
-    // A connection from the pool may have died while it lay there: that costs a second try on a new one.
-    const bool lost = !answer.ok() && (answer.failure().outcome == PgOutcome::unreachable ||
-                                       (answer.failure().outcome == PgOutcome::in_doubt && how.repeatable));
-    if (!lost || loan.fresh() || pg_detail::now_ns() >= end) return answer;
+    if (auto* failure = std::get_if<1>(&acquired)) {
+      if (!was_cut(*failure) || ++cuts > kMostCuts) return std::move(*failure);
+    } else {
+      const Loan& loan = *std::get_if<0>(&acquired);
+      ++statements_;
+      PgAnswer answer = loan->run(statement, params, end);
+      const bool lost = !answer.ok() && (answer.failure().outcome == PgOutcome::unreachable ||
+                                         (answer.failure().outcome == PgOutcome::in_doubt && how.repeatable));
+      if (!lost || pg_detail::now_ns() >= end) return answer;
+      if (!loan.fresh()) continue;
+      if (++cuts > kMostCuts) return answer;
+    }
+    std::this_thread::sleep_for(kAfterCut * cuts);
+    if (BlockingSection::interrupted()) return PgFailure{PgOutcome::interrupted, {}, "interrupted"};
   }
 }
 

@@ -37,7 +37,12 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   mount.suid = options.suid;
   mount.read_only = options.vfs.read_only;
   SBOXFS_ASSIGN(fuse, FuseServer::mount(mount, *state));
-  notifier.emplace(state->replies, *fuse);
+  notifier.emplace(state->replies, *fuse, [this](Ino ino) -> std::optional<Ino> {
+    MutexLock lock(state->mu);
+    if (state->tree.lookups(ino) == 0) return std::nullopt;
+    const Inode* inode = state->tree.peek(ino);
+    return inode == nullptr ? 0 : inode->parent;
+  });
   fuse->on_end_differs = [this](Ino ino) {
     Delta delta;
     // The kernel has put the pages where it thought the end was.
@@ -45,7 +50,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
     notifier->submit(std::move(delta));
   };
   AdoptionEvents events;
-  events.dropped = [this](const Delta& delta) { notifier->submit(delta); };
+  events.dropped = [this](const Dropped& dropped) { notifier->submit(dropped); };
   events.dropped_all = [this](const Delta& everything) { notifier->submit_all(everything); };
   events.orphaned = [this](const std::vector<Ino>&) { heartbeat->beat_now(); };
   events.destroyed = [this] {
@@ -79,15 +84,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   LeaseHooks lease_hooks;
   const auto is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
   lease_hooks.holder_is_dead = is_dead;
-  // In this thread, not the notifier's: it answers no requests, and hands over only when the pages have been written.
-  lease_hooks.write_back = [this] {
-    std::vector<Ino> written;
-    {
-      MutexLock lock(state->mu);
-      written.assign(state->open_for_writing.begin(), state->open_for_writing.end());
-    }
-    for (Ino ino : written) fuse->inval_inode(ino, 0, 0);
-  };
+  lease_hooks.write_back = [this] { fuse->write_back(); };
   lease.emplace(*state, *committer, lease_store, bus, *adoption, clock, self, lease_options, std::move(lease_hooks));
   WatcherOptions watch_options;
   watch_options.audit_ns = options.audit_interval_ns;

@@ -63,14 +63,19 @@ Mounted::Mounted(FakeStore& fake_store, FuseOptions options, FetcherLimits limit
   if (!mounted.ok()) throw std::runtime_error(mounted.error().what);
   server = std::move(*mounted);
   state.cacheable = true;
-  notifier.emplace(state.replies, *server);
+  notifier.emplace(state.replies, *server, [this](Ino ino) -> std::optional<Ino> {
+    MutexLock lock(state.mu);
+    if (state.tree.lookups(ino) == 0) return std::nullopt;
+    const Inode* inode = state.tree.peek(ino);
+    return inode == nullptr ? 0 : inode->parent;
+  });
   server->on_end_differs = [this](Ino ino) {
     Delta delta;
     delta.inodes.push_back({ino, kChangedAttr | kChangedData, {Range{0, kMaxFileSize}}});
     notifier->submit(std::move(delta));
   };
   adoption.emplace(state, store,
-                   AdoptionEvents{[this](const Delta& delta) { notifier->submit(delta); },
+                   AdoptionEvents{[this](const Dropped& dropped) { notifier->submit(dropped); },
                                   [this](const Delta& everything) { notifier->submit_all(everything); },
                                   [](const std::vector<Ino>&) {}, [] {}});
   fetcher.emplace(state, store, *adoption, cache, limits);

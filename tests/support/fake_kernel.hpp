@@ -5,6 +5,7 @@
 //   kernel.hold(), let_go()       notifications block, as behind a request in the same directory
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -20,15 +21,28 @@ namespace sboxfs::test {
 /// Thread-safe.
 class FakeKernel final : public Kernel {
  public:
-  void expire_entry(Ino parent, const std::string& name) override { told(cat("name ", parent, " ", name)); }
-  void inval_inode(Ino ino, std::int64_t offset, std::int64_t length) override {
+  bool expire_entry(Ino parent, const std::string& name) override {
+    told(cat("name ", parent, " ", name));
+    return knows_;
+  }
+  bool drop_entry(Ino parent, const std::string& name) override {
+    told(cat("drop ", parent, " ", name));
+    return knows_;
+  }
+  bool inval_inode(Ino ino, std::int64_t offset, std::int64_t length) override {
     told(cat("data ", ino, " ", offset, "+", length));
+    return knows_;
   }
   void expire_all() override { told("all"); }
-  void inval_attr(Ino ino) override { told(cat("attr ", ino)); }
+  bool inval_attr(Ino ino) override {
+    told(cat("attr ", ino));
+    return knows_;
+  }
+  /// Whether it says that it had what it was told of.
+  void knows(bool whether) { knows_ = whether; }
 
   /// Everything that has arrived and was not taken yet, in order: "name PARENT NAME", "attr INO",
-  /// "data INO OFFSET+LENGTH" (a listing: "data DIR 0+0"), "all".
+  /// "data INO OFFSET+LENGTH" (a listing: "data DIR 0+0"), "drop PARENT NAME", "all".
   std::vector<std::string> take() EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     return std::exchange(told_, {});
@@ -43,9 +57,11 @@ class FakeKernel final : public Kernel {
     MutexLock lock(mutex_);
     watcher_ = std::move(watcher);
   }
-  void hold() EXCLUDES(mutex_) {
+  /// `words`: only notifications with this text; empty: all.
+  void hold(std::string words = "") EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     held_ = true;
+    held_words_ = std::move(words);
   }
   void let_go() EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
@@ -58,7 +74,7 @@ class FakeKernel final : public Kernel {
     std::function<void()> watcher;
     {
       MutexLock lock(mutex_);
-      while (held_) changed_.wait(lock);
+      while (held_ && what.find(held_words_) != std::string::npos) changed_.wait(lock);
       watcher = watcher_;
     }
     if (watcher) watcher();
@@ -71,6 +87,8 @@ class FakeKernel final : public Kernel {
   std::vector<std::string> told_ GUARDED_BY(mutex_);
   std::function<void()> watcher_ GUARDED_BY(mutex_);
   bool held_ GUARDED_BY(mutex_) = false;
+  std::string held_words_ GUARDED_BY(mutex_);
+  std::atomic<bool> knows_{true};
 };
 
 }  // namespace sboxfs::test

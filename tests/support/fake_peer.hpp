@@ -27,9 +27,9 @@ struct FakePeer {
       : store(fake_store),
         state(fake_store.facts().value()),
         bus(redis),
-        notifier(state.replies, kernel),
+        notifier(state.replies, kernel, {}),
         adoption(state, fake_store,
-                 AdoptionEvents{[this](const Delta& delta) { notifier.submit(delta); },
+                 AdoptionEvents{[this](const Dropped& dropped) { notifier.submit(dropped); },
                                 [this](const Delta& everything) {
                                   ++reloads;
                                   notifier.submit_all(everything);

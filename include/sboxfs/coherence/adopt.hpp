@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "sboxfs/coherence/dropped.hpp"
 #include "sboxfs/coherence/fetcher.hpp"
 #include "sboxfs/journal/state.hpp"
 #include "sboxfs/ports/loader.hpp"
@@ -14,7 +15,7 @@ namespace sboxfs {
 /// be a request's: so these only enqueue).
 struct AdoptionEvents {
   /// Memory dropped exactly this; kernel next.
-  std::function<void(const Delta&)> dropped;
+  std::function<void(const Dropped&)> dropped;
   /// Memory dropped everything (reload), this among it; `seen` starts anew.
   std::function<void(const Delta&)> dropped_all;
   /// These inodes are open here and have lost their last name: to be pinned before the new `seen` is stored.
@@ -39,7 +40,8 @@ class Adoption final : public Adopter {
   enum class Step { done, again, reload };
   Status run(Version upto, bool always);
   Result<Step> step(Version upto, bool& always);
-  Step apply(const Stamp& from, const LoadedChanges& loaded, Delta& dropped, std::vector<Ino>& orphaned);
+  Step apply(const Stamp& from, const LoadedChanges& loaded, Dropped& dropped, std::vector<Ino>& orphaned);
+  void drop(const Delta& delta, Dropped& dropped, std::vector<Ino>& orphaned) REQUIRES(state_.mu);
   Status reload();
   bool has_quota() const;
   void wait_for_committer();

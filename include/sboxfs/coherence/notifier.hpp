@@ -2,22 +2,34 @@
 // notification can wait for a request in the same directory or file (ports/kernel.hpp).
 //
 // Order: a dispatcher waits until the read-side sections that were open have ended (no reply from the old state can
-// follow), then hands the items to workers; everything of one inode goes to the same worker.
+// follow), then hands the items to workers. Everything of one inode goes out in order, one after the other; what hangs
+// behind a request delays nothing but its own inode.
 //
-// A reply that has been written may not have been installed yet by the thread that asked: a notification in between
-// finds no inode, or is overwritten by the reply's long time-out (the kernel protects neither a dentry's revalidation
-// nor an inode's first appearance). So names, listings and attributes are notified again a little later, twice.
+// A reply that was written before may still be on its way into the kernel's tables. Why it can not stay there:
+// - names: look-ups of names that are not known, creations and listings hold their directory's lock from before they
+//   ask until the answer is in the tables, and taking a name back waits for that lock. A name that is known is looked
+//   up again without it: such a dentry is dropped, so that the answer changes a dentry nobody finds any more. Not a
+//   directory's: it is told again, twice.
+// - listings: told after a name of the directory, so after that lock; what is read later comes from the new state.
+// - attributes: the kernel refuses answers that are older than an invalidation of the inode; but it can not refuse them
+//   before it has the inode. If it says that it does not, although it was told of it, the answer may be on its way
+//   under the directory's lock: that lock is waited for, and the inode told again (and once more, for other links).
+// - pages: their reader has them locked until they are filled, and an invalidation waits for that.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 
 #include "sboxfs/base/mutex.hpp"
 #include "sboxfs/base/read_gate.hpp"
-#include "sboxfs/model/delta.hpp"
+#include "sboxfs/coherence/dropped.hpp"
 #include "sboxfs/ports/kernel.hpp"
 
 namespace sboxfs {
@@ -25,7 +37,10 @@ namespace sboxfs {
 /// Thread-safe.
 class Notifier {
  public:
-  Notifier(ReadGate& replies, Kernel& kernel) : replies_(replies), kernel_(kernel) {}
+  /// `told_under(ino)`: the directory under which the kernel was told of the inode and has not forgotten it since (0:
+  /// not known which); nothing: it was not told. May take State::mu.
+  Notifier(ReadGate& replies, Kernel& kernel, std::function<std::optional<Ino>(Ino)> told_under)
+      : replies_(replies), kernel_(kernel), told_under_(std::move(told_under)) {}
   ~Notifier();
   /// At first, or again after stop().
   void start();
@@ -33,7 +48,7 @@ class Notifier {
   void stop();
 
   /// Memory has dropped this. Returns at once, with a ticket for wait().
-  std::uint64_t submit(Delta delta);
+  std::uint64_t submit(Dropped dropped);
   /// The same for everything there was, and for what nobody remembers.
   std::uint64_t submit_all(Delta everything);
   /// Waits until the kernel knows of the submission (and all before it), at most `timeout_ns`. False: it does not yet.
@@ -43,44 +58,53 @@ class Notifier {
   std::uint64_t newest() const;
 
  private:
-  static constexpr std::size_t kWorkers = 4;
-  struct Job {
-    Delta delta;
-    bool all = false;
-    std::uint64_t ticket = 0;  ///< 0: a repetition, which nobody waits for
-    std::int64_t due_ns = 0;   ///< of a repetition (monotonic)
-    unsigned repetitions = 0;  ///< how many follow
-  };
   struct Item {
     enum class Kind { name, listing, attr, data, all } kind = Kind::attr;
     Ino ino = 0;
     std::string name;
+    NameWas was = NameWas::unknown;
     Range range;
+    std::uint64_t ticket = 0;  ///< 0: told again, nobody waits for it
+    unsigned repetitions = 0;  ///< how often it was told before
   };
-  std::uint64_t push(Delta delta, bool all);
-  /// The next job that may go, in `job`; false when the thread shall end.
-  bool next(std::stop_token stop, Job& job);
-  void repeat_later(Job job) REQUIRES(mutex_);
+  struct Job {
+    Dropped dropped;
+    bool all = false;
+    std::uint64_t ticket = 0;
+  };
+  struct Later {
+    std::int64_t due_ns = 0;  // monotonic
+    Item item;
+  };
+  std::uint64_t push(Dropped dropped, bool all);
   void dispatch(std::stop_token stop);
-  void send(std::stop_token stop, std::size_t worker);
+  std::deque<Job> next_jobs(std::stop_token stop) EXCLUDES(mutex_);
+  void take_due() REQUIRES(mutex_);
+  void send(std::stop_token stop);
   void spread(const Job& job) REQUIRES(mutex_);
   void add(Item item) REQUIRES(mutex_);
-  void deliver(const Item& item);
+  void done(std::uint64_t ticket) REQUIRES(mutex_);
+  /// Returns what is to be told again later, if anything.
+  std::deque<Later> deliver(const Item& item);
+  std::deque<Later> deliver_attr(const Item& item);
 
   ReadGate& replies_;
   Kernel& kernel_;
+  const std::function<std::optional<Ino>(Ino)> told_under_;
   mutable Mutex mutex_;
-  CondVar changed_;
+  CondVar changed_;  // for the dispatcher and who waits
+  CondVar work_;     // for the workers
   std::deque<Job> jobs_ GUARDED_BY(mutex_);
-  std::deque<Job> soon_ GUARDED_BY(mutex_);   // first repetitions, by due time
-  std::deque<Job> later_ GUARDED_BY(mutex_);  // second repetitions, by due time
-  std::array<std::deque<Item>, kWorkers> items_ GUARDED_BY(mutex_);
-  std::size_t under_way_ GUARDED_BY(mutex_) = 0;  // items in the queues or being sent
+  std::multimap<std::int64_t, Item> later_ GUARDED_BY(mutex_);          // by due time
+  std::unordered_map<Ino, std::deque<Item>> items_ GUARDED_BY(mutex_);  // in order, of one inode
+  std::deque<Ino> ready_ GUARDED_BY(mutex_);                            // inodes with items that nobody is sending
+  std::map<std::uint64_t, std::size_t> under_way_ GUARDED_BY(mutex_);   // ticket → items not sent yet
+  unsigned idle_ GUARDED_BY(mutex_) = 0;                                // workers that wait for work
   std::uint64_t next_ticket_ GUARDED_BY(mutex_) = 0;
-  std::uint64_t done_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t dispatched_ GUARDED_BY(mutex_) = 0;
   bool stopped_ GUARDED_BY(mutex_) = false;
   std::jthread dispatcher_;
-  std::array<std::jthread, kWorkers> workers_;
+  std::list<std::jthread> workers_ GUARDED_BY(mutex_);
 };
 
 }  // namespace sboxfs

@@ -54,10 +54,16 @@ class FuseServer final : public Kernel {
   /// for a service gives up after 2 s. From any thread but those that answer requests, more than once.
   void stop();
 
-  void expire_entry(Ino parent, const std::string& name) override;
-  void inval_inode(Ino ino, std::int64_t offset, std::int64_t length) override;
-  void inval_attr(Ino ino) override;
+  void begin_thread() override;
+  bool expire_entry(Ino parent, const std::string& name) override;
+  bool drop_entry(Ino parent, const std::string& name) override;
+  bool inval_inode(Ino ino, std::int64_t offset, std::int64_t length) override;
+  bool inval_attr(Ino ino) override;
   void expire_all() override;
+
+  /// Has the mapped dirty pages of all files that are open for writing written back; returns when they are. Not from a
+  /// thread that answers requests.
+  void write_back();
 
   /// How often each kind of request came.
   std::map<std::string, std::uint64_t> requests() const;

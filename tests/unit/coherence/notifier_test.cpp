@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "eventually.hpp"
 #include "fake_kernel.hpp"
@@ -16,7 +17,11 @@ namespace {
 struct Fixture {
   ReadGate replies;
   FakeKernel kernel;
-  Notifier notifier{replies, kernel};
+  std::map<Ino, Ino> told;  // what the kernel was told of, and under which directory
+  Notifier notifier{replies, kernel, [this](Ino ino) -> std::optional<Ino> {
+                      const auto at = told.find(ino);
+                      return at == told.end() ? std::nullopt : std::optional<Ino>(at->second);
+                    }};
   Fixture() { notifier.start(); }
   ~Fixture() { notifier.stop(); }
 
@@ -115,4 +120,73 @@ TEST_CASE("notifier: who waits is let go when the mount is gone") {
   std::jthread stopper([&] { f.notifier.stop(); });
   CHECK(f.delivered(ticket));
   f.kernel.let_go();
+}
+
+TEST_CASE("notifier: what hangs behind a request delays nothing but its own inode") {
+  Fixture f;
+  f.kernel.hold("data 20 ");
+  Delta delta;
+  delta.inodes = {{20, kChangedAttr | kChangedData, {{0, 4096}}}};
+  const std::uint64_t hanging = f.notifier.submit(delta);
+  std::uint64_t other = 0;
+  for (Ino ino = 21; ino < 60; ++ino) {
+    delta.inodes = {{ino, kChangedAttr | kChangedData, {{0, 4096}}}};
+    delta.names = {{7, cat("name", ino)}};
+    other = f.notifier.submit(delta);
+  }
+  CHECK(eventually([&] { return f.kernel.heard("data 59 0+4096") && f.kernel.heard("name 7 name59"); }));
+  // Who waits for all of it waits for that one too.
+  CHECK_FALSE(f.notifier.wait(other, 20 * kMillisecondNs));
+  CHECK_FALSE(f.notifier.wait(hanging, 0));
+  f.kernel.let_go();
+  CHECK(f.delivered(other));
+}
+
+TEST_CASE("notifier: a file's name is dropped, once; a name nobody knew is expired, once; a directory's again") {
+  Fixture f;
+  Dropped dropped;
+  dropped.delta.names = {{7, "file"}, {7, "none"}, {7, "dir"}, {7, "what"}};
+  dropped.names = {NameWas::file, NameWas::absent, NameWas::directory};
+  REQUIRE(f.delivered(f.notifier.submit(dropped)));
+  Lines lines = f.kernel.take();
+  CHECK(lines == Lines{"drop 7 file", "name 7 none", "name 7 dir", "name 7 what", "data 7 0+0"});
+  lines.clear();
+  CHECK(eventually([&] {
+    for (std::string& line : f.kernel.take()) lines.push_back(std::move(line));
+    return lines.size() >= 4;
+  }));
+  CHECK(distinct(lines) == Lines{"name 7 dir", "name 7 what"});
+  CHECK(lines.size() == 4);
+}
+
+TEST_CASE("notifier: a name that the kernel does not have is not told again") {
+  Fixture f;
+  f.kernel.knows(false);
+  Delta delta;
+  delta.names = {{7, "a"}};
+  REQUIRE(f.delivered(f.notifier.submit(delta)));
+  // Another one that is told again: the first one's turn would have come before.
+  f.kernel.knows(true);
+  delta.names = {{8, "b"}};
+  REQUIRE(f.delivered(f.notifier.submit(delta)));
+  Lines lines;
+  CHECK(eventually([&] {
+    for (std::string& line : f.kernel.take()) lines.push_back(std::move(line));
+    return std::count(lines.begin(), lines.end(), "name 8 b") == 3;
+  }));
+  CHECK(std::count(lines.begin(), lines.end(), "name 7 a") == 1);
+}
+
+TEST_CASE("notifier: an inode that may be on its way into the kernel is told again behind its directory's lock") {
+  Fixture f;
+  f.told = {{20, 7}};
+  f.kernel.knows(false);
+  Delta delta;
+  delta.inodes = {{20, kChangedAttr, {}}, {21, kChangedAttr, {}}};
+  REQUIRE(f.delivered(f.notifier.submit(delta)));
+  Lines of_20;
+  for (const std::string& line : f.kernel.take())
+    if (line != "attr 21") of_20.push_back(line);
+  // The kernel was never told of 21: it has nothing to forget.
+  CHECK(of_20 == Lines{"attr 20", "name 7 /", "attr 20"});
 }

@@ -100,6 +100,20 @@ TEST_CASE("pool: a connection cut while it lay idle is replaced without the call
   CHECK(answer.rows().int4(0, 0) != pid);
 }
 
+TEST_CASE("pool: connections that are cut several times in a row do not fail what may be repeated") {
+  PostgresFixture::shared().query("CREATE SEQUENCE public.cuts; GRANT USAGE ON public.cuts TO PUBLIC");
+  PgPool pool(options());
+  static constexpr PgStatement kCutThrice{
+      "cut",
+      "SELECT CASE WHEN nextval('public.cuts') <= 3 THEN pg_terminate_backend(pg_backend_pid())::int::bigint "
+      "ELSE 7::bigint END"};
+  const PgAnswer answer = pool.run(kCutThrice, {});
+  REQUIRE(answer.ok());
+  CHECK(answer.rows().int8(0, 0) == 7);
+  // For ever is another matter.
+  CHECK(pool.run(kKillSelf, {}).failure().outcome == PgOutcome::in_doubt);
+}
+
 TEST_CASE("pool: a connection cut during a statement leaves it in doubt") {
   PgPool pool(options());
   const PgAnswer answer = pool.run(kKillSelf, {}, {.repeatable = false});
