@@ -21,7 +21,7 @@ constexpr std::chrono::seconds kWalkPause{1};
 }  // namespace
 
 void Fetcher::take_back(Version at, Ino dir, const std::vector<Entry>& entries) {
-  if (at >= state_.seen.version) return;
+  if (at >= state_.seen.version || fault::point("load.install_old")) return;
   std::unordered_set<Ino> installed{dir};
   for (const Entry& entry : entries) installed.insert(entry.inode.ino);
   state_.recent.each_after(at, [&](const Delta& delta) {

@@ -88,6 +88,11 @@ class Client:
     def path(self, name):
         return f'{self.where}/{name}'
 
+    def pick(self, things):
+        """Some names are busy, others rarely written: what is wrong there stays wrong for long."""
+        names = list(things)
+        return names[min(int(self.random.expovariate(4 / len(names))), len(names) - 1)]
+
     def step(self):
         """One random operation. False: the mount is gone."""
         operation = self.random.choices(OPERATIONS, WEIGHTS)[0]
@@ -143,7 +148,7 @@ class Client:
         return self._write_blocks(first, self.random.randint(first + 1, BLOCKS))
 
     def _write_blocks(self, first, end):
-        name = self.random.choice(list(self.model.blocks))
+        name = self.pick(self.model.blocks)
         thing = self.model.blocks[name]
         cells = thing.cells[first:end]
 
@@ -159,7 +164,7 @@ class Client:
         return self._write([(thing, cells)], None, action)
 
     def replace(self, _):
-        name = self.random.choice(list(self.model.swaps))
+        name = self.pick(self.model.swaps)
         thing = self.model.swaps[name]
         self.made += 1
         beside = self.path(f'swap/.{self.tag}.{self.made}')
@@ -172,19 +177,19 @@ class Client:
         return self._write([(thing, thing.cells)], None, action)
 
     def set_time(self, _):
-        name = self.random.choice(list(self.model.times))
+        name = self.pick(self.model.times)
         thing = self.model.times[name]
         return self._write([(thing, thing.cells)], None, lambda versions: os.utime(
             self.path(name), ns=(0, versions[0].number * 10**9)))
 
     def set_size(self, _):
-        name = self.random.choice(list(self.model.sizes))
+        name = self.pick(self.model.sizes)
         thing = self.model.sizes[name]
         return self._write([(thing, thing.cells)], None,
                            lambda versions: os.truncate(self.path(name), versions[0].number))
 
     def make_or_remove(self, began):
-        name = self.random.choice(list(self.model.names))
+        name = self.pick(self.model.names)
         thing = self.model.names[name]
         there = self.history.newest(thing.cells[0])
 
@@ -232,7 +237,7 @@ class Client:
 
     def fsync(self, began):
         life = self.history.lives[self.mount]
-        fd = os.open(self.path(self.random.choice(list(self.model.blocks))), os.O_RDWR)
+        fd = os.open(self.path(self.pick(self.model.blocks)), os.O_RDWR)
         try:
             os.fsync(fd)
         finally:
@@ -243,13 +248,13 @@ class Client:
     # Reading.
 
     def read(self, began):
-        name = self.random.choice(list(self.model.blocks))
+        name = self.pick(self.model.blocks)
         with open(self.path(name), 'rb', buffering=0) as file:
             self._check_blocks(name, os.pread(file.fileno(), BLOCKS * BLOCK, 0), began)
         return True
 
     def read_held(self, began):
-        name = self.random.choice(list(self.model.blocks))
+        name = self.pick(self.model.blocks)
         if name not in self.held:
             self.held[name] = os.open(self.path(name), os.O_RDONLY)
         self._check_blocks(name, os.pread(self.held[name], BLOCKS * BLOCK, 0), began)
@@ -272,7 +277,7 @@ class Client:
         self.history.read(cell, self.mount, 'read', min(found), began)
 
     def read_replaced(self, began):
-        name = self.random.choice(list(self.model.swaps))
+        name = self.pick(self.model.swaps)
         try:
             with open(self.path(name), 'rb', buffering=0) as file:
                 data = os.pread(file.fileno(), 2 * BLOCK, 0)
@@ -286,7 +291,7 @@ class Client:
         return True
 
     def stat_replaced(self, _):
-        name = self.random.choice(list(self.model.swaps))
+        name = self.pick(self.model.swaps)
         try:
             if os.stat(self.path(name)).st_size != BLOCK:
                 self.history.violate(f'{name}: mount {self.mount} sees a replaced file that is not whole')
@@ -295,19 +300,19 @@ class Client:
         return True
 
     def get_time(self, began):
-        name = self.random.choice(list(self.model.times))
+        name = self.pick(self.model.times)
         ns = os.stat(self.path(name)).st_mtime_ns
         self.history.read(self.model.times[name].cells[0], self.mount, 'stat', ns // 10**9, began)
         return True
 
     def get_size(self, began):
-        name = self.random.choice(list(self.model.sizes))
+        name = self.pick(self.model.sizes)
         size = os.stat(self.path(name)).st_size
         self.history.read(self.model.sizes[name].cells[0], self.mount, 'stat', size, began)
         return True
 
     def look_up(self, began):
-        name = self.random.choice(list(self.model.names))
+        name = self.pick(self.model.names)
         try:
             os.lstat(self.path(name))
             there = True
