@@ -167,6 +167,26 @@ def both_write(box):
     return f'2 x {count} files in {seconds:.1f} s'
 
 
+@suite.case('both write in turn: everything is there on both, and the right to write goes to and fro', timeout=sized(90, 600))
+def in_turn(box):
+    one, two = pair(box, 'turns')
+    count = sized(60, 1000)
+    times = []
+    for number in range(count):
+        for mount, word in ((one, 'a'), (two, 'b')):
+            start = time.monotonic()
+            os.close(os.open(mount.path(f'{word}{number}'), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            times.append(time.monotonic() - start)
+    wanted = sorted(f'{word}{number}' for word in 'ab' for number in range(count))
+    worst = 0.0
+    for mount in (one, two):
+        worst = max(worst, until(10, lambda: sorted(os.listdir(mount.where)) == wanted, 'all names, each once'))
+    check(worst < BOUND, 'the last names took', worst)
+    times.sort()
+    return (f'2 x {count} files, a create that takes the lease over: median {times[len(times) // 2] * 1000:.1f} ms, '
+            f'worst {times[-1] * 1000:.1f} ms')
+
+
 @suite.case('O_APPEND from both mounts loses nothing', timeout=sized(120, 600))
 def both_append(box):
     one, two = pair(box, 'append')
