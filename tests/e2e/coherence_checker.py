@@ -224,7 +224,7 @@ def killed_while_notifying(box):
     os.mkdir(one.path('d'))
     one.sync()
     # Its loads take long; a look-up that waits for one holds the directory's lock, which the notification wants.
-    two = box.mount('hang', env={'SBOXFS_FAULT': 'load.read=stall:3000'})
+    two = box.mount('hang', env={'SBOXFS_FAULT': 'load.read=stall:2000'})
     os.listdir(two.where)
     answers = []
 
@@ -249,7 +249,7 @@ def killed_while_notifying(box):
                     return True
         return False
 
-    waited = until(2.5, lambda: waits() and not time.sleep(0.1) and waits(), 'a notification waits')
+    waited = until(1.9, lambda: waits() and not time.sleep(0.1) and waits(), 'a notification waits')
     two.kill()
     start = time.monotonic()
     for looker in lookers:
