@@ -222,12 +222,12 @@ void Session::Parts::start() {
   };
   listener.on_disconnected = [this] { watcher->on_disconnected(); };
   bus.listen(std::move(listener));
+  notifier->start();
   start_working();
   if (idle) idle->start();
 }
 
 void Session::Parts::start_working() {
-  notifier->start();
   committer->start();
   publisher->start();
   watcher->start();
@@ -240,13 +240,15 @@ void Session::Parts::start_working() {
 void Session::Parts::stop() {
   if (idle) idle->stop();
   stop_working();
-  if (!attendant.joinable()) return;
-  attendant.request_stop();
-  {
-    MutexLock lock(jobs_mutex);
-    jobs_changed.notify_all();
+  if (attendant.joinable()) {
+    attendant.request_stop();
+    {
+      MutexLock lock(jobs_mutex);
+      jobs_changed.notify_all();
+    }
+    attendant.join();
   }
-  attendant.join();
+  if (notifier) notifier->stop();
 }
 
 void Session::Parts::stop_working() {
@@ -258,7 +260,6 @@ void Session::Parts::stop_working() {
   if (lease) lease->stop();
   if (committer) committer->stop(true);
   if (publisher) publisher->stop();
-  if (notifier) notifier->stop();
 }
 
 }  // namespace sboxfs

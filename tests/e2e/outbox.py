@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from harness import Suite, check, equal, until
+from harness import Suite, check, equal, sized, until
 
 suite = Suite('outbox')
 STRANDED = ('killed', 'unmounted', 'evicted', 'terminated')
@@ -34,10 +34,10 @@ def write(mount, name):
         until(5, lambda: not mount.running(), 'the mount died at its fault point')
 
 
-def strand(box, tag):
-    """A sandbox for every way to leave a version behind, each with its last version in the outbox: {way: id}."""
+def strand(box, tag, ways):
+    """A sandbox for each of the ways to leave a version behind, its last version in the outbox: {way: id}."""
     ids, mounts = {}, {}
-    for way in STRANDED:
+    for way in ways:
         ids[way] = box.create(f'{way}-{tag}')
         flags = ['--lease', '2s', '--drain-timeout', '1s', '--drain-interval', '1h']
         if way == 'evicted':
@@ -53,18 +53,21 @@ def strand(box, tag):
     redis = box.services()['redis_pid']
     os.kill(redis, signal.SIGKILL)
     until(5, lambda: redis not in box.server_pids('redis-server'), 'Redis is gone')
-    for way in STRANDED[1:]:
+    evictions = 0
+    for way in ways[1:]:
         write(mounts[way], 'stranded')
-    evictions = mounts['evicted'].log_text().count('idle_evicted')
-    mounts['terminated'].signal(signal.SIGTERM)
-    done = mounts['unmounted'].umount(status=None)
-    check('Redis' in done.errors, 'umount does not warn:', done)
-    until(20, lambda: not mounts['terminated'].running(), 'ended by SIGTERM')
-    until(20, lambda: mounts['evicted'].log_text().count('idle_evicted') > evictions, 'evicted', pause=0.05)
-    for way in STRANDED[1:]:
+        evictions += mounts[way].log_text().count('idle_evicted')
+    if 'terminated' in ways:
+        mounts['terminated'].signal(signal.SIGTERM)
+        until(20, lambda: not mounts['terminated'].running(), 'ended by SIGTERM')
+    if 'unmounted' in ways:
+        done = mounts['unmounted'].umount(status=None)
+        check('Redis' in done.errors, 'umount does not warn:', done)
+    if 'evicted' in ways:
+        until(20, lambda: mounts['evicted'].log_text().count('idle_evicted') > evictions, 'evicted', pause=0.05)
+        mounts['evicted'].kill()  # away for good: what it left must not depend on it
+    for way in ways[1:]:
         equal(mounts[way].log_text().count('not_published'), 1, f'warnings of the {way} mount')
-    # Away for good: what it left must not depend on it.
-    mounts['evicted'].kill()
     for way, sandbox in ids.items():
         version, known = row(box, sandbox)
         check(known < version, f'{way}: the outbox is empty ({version}, {known})')
@@ -73,7 +76,8 @@ def strand(box, tag):
 
 @suite.case('published by the next mount of the sandbox, and by nobody else; then the rest by sboxfs drain', timeout=150)
 def next_mount(box):
-    mounted, drained = strand(box, 'm'), strand(box, 'd')
+    mounted = strand(box, 'm', STRANDED)
+    drained = strand(box, 'd', sized(('killed', 'unmounted'), STRANDED))
     box.sboxfs('services', 'start')
     worst = 0.0
     for way, sandbox in mounted.items():
@@ -87,18 +91,15 @@ def next_mount(box):
     for way, sandbox in drained.items():
         version, known = row(box, sandbox)
         check(known < version, f'{way}: published by a mount of another sandbox that should sleep')
-    until(5, lambda: box.sboxfs('drain').text == '4 published\n' or all(is_published(box, one)
-                                                                       for one in drained.values()),
+    until(10, lambda: box.sboxfs('drain').text and all(is_published(box, one) for one in drained.values()),
           'drained once the leases have expired', pause=0.1)
-    for way, sandbox in drained.items():
-        check(is_published(box, sandbox), f'{way}: not published by drain')
     equal(box.sboxfs('drain').text, '0 published\n', 'a second drain')
     return f'{len(mounted)} + {len(drained)} sandboxes, by their next mount after {worst:.2f} s at worst'
 
 
 @suite.case('published by a mount of another sandbox', timeout=120)
 def other_mount(box):
-    ids = strand(box, 'o')
+    ids = strand(box, 'o', sized(('killed', 'terminated'), STRANDED))
     box.create('bystander')
     box.sboxfs('services', 'start')
     start = time.monotonic()

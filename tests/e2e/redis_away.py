@@ -76,7 +76,7 @@ def paused(box):
         except OSError:
             return False
     # It pauses everybody, whoever would end it too.
-    return works(box, 'paused', lambda: box.redis('CLIENT', 'PAUSE', '6000', 'ALL'),
+    return works(box, 'paused', lambda: box.redis('CLIENT', 'PAUSE', '4000', 'ALL'),
                  lambda: until(20, answers, 'the pause is over', pause=0.1))
 
 

@@ -18,12 +18,12 @@ struct Fixture {
     REQUIRE(rows.open_session("host", "/mnt", kSecondNs).ok());
     peer.state.cacheable = true;
     peer.committer.stop(true);  // FakePeer has started it
+    peer.notifier.start();
     start();
   }
   ~Fixture() { stop(); }
 
   void start() {
-    peer.notifier.start();
     peer.committer.start();
     lease.start();
     running = true;
@@ -31,7 +31,6 @@ struct Fixture {
   void stop() {
     lease.stop();
     peer.committer.stop(true);
-    peer.notifier.stop();
     running = false;
   }
   EvictionHooks hooks() {
