@@ -1,11 +1,16 @@
 #include "sboxfs/coherence/heartbeat.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include "sboxfs/base/log.hpp"
 
 namespace sboxfs {
+namespace {
+// Requests get their turn after so many buckets: a tree may have millions of inodes.
+constexpr std::size_t kSlice = 2048;
+}  // namespace
 
 Heartbeat::~Heartbeat() { stop(); }
 
@@ -54,16 +59,34 @@ bool Heartbeat::beat() {
   return kept.ok();
 }
 
+std::vector<Ino> Heartbeat::pins(Version& seen) {
+  std::vector<Ino> found;
+  MutexLock lock(state_.mu);
+  auto& inodes = state_.tree.inodes();
+  // What is removed later belongs to a later version; what is open and removed now stays until it is closed.
+  seen = state_.seen.version;
+  std::size_t buckets = inodes.bucket_count();
+  for (std::size_t bucket = 0; bucket < buckets;) {
+    for (const std::size_t end = std::min(bucket + kSlice, buckets); bucket < end; ++bucket)
+      for (auto at = inodes.begin(bucket); at != inodes.end(bucket); ++at)
+        if (at->second.unlinked && at->second.opens > 0) found.push_back(at->first);
+    if (bucket == buckets) break;
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+    if (inodes.bucket_count() == buckets) continue;
+    // Everything has moved to other buckets.
+    buckets = inodes.bucket_count();
+    bucket = 0;
+    found.clear();
+  }
+  return found;
+}
+
 Status Heartbeat::keep() {
   Version seen = 0;
-  std::vector<Ino> pins;
-  {
-    MutexLock lock(state_.mu);
-    seen = state_.seen.version;
-    for (const auto& [ino, inode] : state_.tree.inodes())
-      if (inode.unlinked && inode.opens > 0) pins.push_back(ino);
-  }
-  return store_.keep_session(seen, pins, options_.alive_ns);
+  const std::vector<Ino> held = pins(seen);
+  return store_.keep_session(seen, held, options_.alive_ns);
 }
 
 }  // namespace sboxfs

@@ -16,17 +16,20 @@ Status Refresh::run() {
   }
   BlockingSection waiting;
   if (!writing) {
-    SBOXFS_TRY(ask_writer());
-    SBOXFS_TRY(adoption_.check());
+    SBOXFS_ASSIGN(const bool behind, ask_writer());
+    if (behind) SBOXFS_TRY(adoption_.check());
   }
   if (!notifier_.wait(notifier_.newest(), options_.notify_timeout_ns)) log::debug("refresh: the kernel is slow");
   return {};
 }
 
-Status Refresh::ask_writer() {
+Result<bool> Refresh::ask_writer() {
   SBOXFS_ASSIGN(const LeaseState lease, store_.look());
-  if (!lease.writer || *lease.writer == self_) return {};
-  if (options_.writer_is_dead && options_.writer_is_dead(*lease.writer)) return {};
+  const bool writing = lease.writer && *lease.writer != self_;
+  if (!writing || (options_.writer_is_dead && options_.writer_is_dead(*lease.writer))) {
+    MutexLock lock(state_.mu);
+    return lease.destroyed || lease.stamp != state_.seen;
+  }
   std::uint64_t before = 0;
   {
     MutexLock lock(mutex_);
@@ -36,13 +39,16 @@ Status Refresh::ask_writer() {
   news.kind = News::Kind::refresh;
   news.session = self_;
   const std::int64_t end = clock_.monotonic_ns() + options_.writer_timeout_ns;
-  if (!bus_.announce(news).ok()) return take_over(*lease.writer, end);
+  if (!bus_.announce(news).ok()) {
+    SBOXFS_TRY(take_over(*lease.writer, end));
+    return true;
+  }
   MutexLock lock(mutex_);
   while (answers_ == before && clock_.monotonic_ns() < end) {
     if (BlockingSection::interrupted()) return fail(EINTR);
     answered_.wait_for(lock, std::chrono::milliseconds(20));
   }
-  return {};
+  return true;
 }
 
 Status Refresh::take_over(const SessionId& writer, std::int64_t end_ns) {

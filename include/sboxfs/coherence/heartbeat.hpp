@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/journal/state.hpp"
@@ -33,6 +34,8 @@ class Heartbeat {
   void loop(std::stop_token stop);
   bool beat();
   Status keep();
+  /// The inodes that are open here and have lost their last name, as of `seen`.
+  std::vector<Ino> pins(Version& seen);
 
   State& state_;
   LeaseStore& store_;

@@ -36,14 +36,15 @@ class Refresh {
         options_(options),
         acquire_lease_(std::move(acquire_lease)) {}
 
-  /// Blocks. Two short queries when nobody else is writing and nothing has changed. Errors: as Loader. Never called
+  /// Blocks. One short query when nobody else is writing and nothing has changed. Errors: as Loader. Never called
   /// from a request that holds a directory or page lock (Notifier::wait).
   Status run();
   /// News::Kind::refreshed for us.
   void on_news(const News& news);
 
  private:
-  Status ask_writer();
+  /// False: nobody else has accepted anything, and memory equals what the database had at the call.
+  Result<bool> ask_writer();
   Status take_over(const SessionId& writer, std::int64_t end_ns);
 
   State& state_;

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "fake_lease_store.hpp"
 #include "fake_peer.hpp"
 
@@ -76,6 +78,37 @@ TEST_CASE("heartbeat: declared dead, it registers again with what it has seen an
   f.heartbeat.beat_now();
   REQUIRE(eventually([&] { return f.leases.session(f.peer.self).has_value(); }));
   CHECK(eventually([&] { return f.leases.session(f.peer.self)->pins == std::vector<Ino>{file}; }));
+}
+
+TEST_CASE("heartbeat: among many inodes, growing in number, each open removed one is pinned once") {
+  Fixture f;
+  constexpr Ino kFirst = 1000;
+  constexpr Ino kEvery = 997;
+  std::vector<Ino> expected;
+  for (Ino ino = kFirst; ino < kFirst + 30'000; ++ino) {
+    MutexLock lock(f.peer.state.mu);
+    Inode& inode = f.peer.state.tree.obtain(ino);
+    if (ino % kEvery != 0) continue;
+    inode.opens = 1;
+    inode.unlinked = true;
+    expected.push_back(ino);
+  }
+  std::jthread grower([&](const std::stop_token& stop) {
+    for (Ino ino = 100'000; ino < 300'000 && !stop.stop_requested(); ++ino) {
+      MutexLock lock(f.peer.state.mu);
+      f.peer.state.tree.obtain(ino);
+    }
+  });
+  for (int beat = 1; beat <= 5; ++beat) {
+    const std::size_t before = f.leases.calls("keep");
+    f.heartbeat.beat_now();
+    REQUIRE(eventually([&] { return f.leases.calls("keep") > before; }));
+    CHECK(eventually([&] {
+      std::vector<Ino> pins = f.leases.session(f.peer.self)->pins;
+      std::sort(pins.begin(), pins.end());
+      return pins == expected;
+    }));
+  }
 }
 
 TEST_CASE("heartbeat: a beat that fails is repeated soon") {

@@ -84,12 +84,40 @@ TEST_CASE("refresh: what the writer has accepted is committed, adopted, and the 
   CHECK(f.reader.kernel.heard("attr 1"));
 }
 
-TEST_CASE("refresh: two short queries when nobody writes and nothing has changed") {
+TEST_CASE("refresh: one short query when nobody writes and nothing has changed") {
   Fixture f;
   CHECK(f.refresh.run().ok());
   CHECK(f.leases.calls("look") == 1);
-  CHECK(f.store.loads("changes") == 1);
+  CHECK(f.store.loads("changes") == 0);
   CHECK(f.redis.announced().empty());
+}
+
+TEST_CASE("refresh: what somebody has committed who no longer writes is adopted") {
+  Fixture f;
+  f.reader.load(kRootIno);
+  f.writer_takes_lease();
+  f.writer.touch(kRootIno);
+  f.writer.commit();
+  REQUIRE(f.writer_rows.release(f.store.rows().epoch).ok());
+  CHECK(f.refresh.run().ok());
+  CHECK(f.redis.announced().size() <= 1);  // the release
+  CHECK(f.reader.seen() == f.store.rows().stamp);
+  CHECK_FALSE(f.reader.in_memory(kRootIno));
+}
+
+TEST_CASE("refresh: another history of the same version is not taken for what is in memory") {
+  Fixture f;
+  f.writer_takes_lease();
+  f.writer.touch(kRootIno);
+  f.writer.commit();
+  REQUIRE(f.writer_rows.release(f.store.rows().epoch).ok());
+  REQUIRE(f.refresh.run().ok());
+  f.store.edit([](FakeStore::Rows& rows) {
+    rows.stamp.batch = Uuid::random();
+    rows.changes.clear();
+  });
+  CHECK(f.refresh.run().ok());
+  CHECK(f.reader.seen() == f.store.rows().stamp);
 }
 
 TEST_CASE("refresh: who accepts changes asks nobody") {
