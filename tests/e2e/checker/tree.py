@@ -104,9 +104,14 @@ class Client:
             if error.errno in GONE:
                 self.close()
                 return False
-            if not (self.forgiving and error.errno == errno.EIO):
+            if not self._may_fail(operation, error):
                 self.history.violate(f'mount {self.mount}: {operation.__name__} failed: {error!r}')
         return True
+
+    def _may_fail(self, operation, error):
+        """A file that is only just made may be among what was lost."""
+        return self.forgiving and (error.errno in (errno.EIO, errno.ESTALE) or
+                                   error.errno == errno.ENOENT and operation is Client.replace)
 
     def close(self):
         for held in self.held.values():
