@@ -95,8 +95,10 @@ class Faults:
         seat.remount()
 
     def mount_stopped(self, choose):
-        """For longer than its lease lasts: somebody else writes meanwhile, what it had not committed is lost."""
-        seat = choose.choice(self.arena.seats)
+        """For longer than its lease lasts: somebody else writes meanwhile, what it had not committed is lost. It is the
+        one that writes right now, if that can be told."""
+        where = self.arena.observer.writer()
+        seat = next((seat for seat in self.arena.seats if seat.mount.where == where), choose.choice(self.arena.seats))
         seat.forgive(True)
         self.arena.history.end_life(seat.number)
         seat.mount.signal(signal.SIGSTOP)

@@ -56,6 +56,12 @@ class Observer:
         answer = self.ask(f"SELECT version, epoch FROM sboxfs.sandboxes WHERE id = '{self.sandbox}'")
         return tuple(int(word) for word in answer.split('|'))
 
+    def writer(self):
+        """The mount point of whoever has the lease; '' when nobody has."""
+        return self.ask("SELECT coalesce((SELECT e.mount_point FROM sboxfs.sandboxes s JOIN sboxfs.sessions e "
+                        "ON e.sandbox = s.id AND e.session = s.writer WHERE s.lease_until > clock_timestamp() "
+                        f"AND s.id = '{self.sandbox}'), '')")
+
     def _run(self):
         while not self.stop.wait(0.003):
             try:
