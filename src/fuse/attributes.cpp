@@ -32,7 +32,11 @@ AttrChange change_of(const struct stat& attr, int to_set) {
 
 void setattr(fuse_req_t request, fuse_ino_t ino, struct stat* attr, int to_set, fuse_file_info* info) {
   serve(request, Kind::setattr, [&](Vfs& vfs) {
-    reply_attr(request, vfs.setattr(caller(request), ino, change_of(*attr, to_set), handle_or_null(info)));
+    const AttrChange change = change_of(*attr, to_set);
+    if (change.size || change.uid || change.gid)
+      if (const Status dropped = drop_setgid(request, vfs, ino, false); !dropped.ok())
+        return reply_status(request, dropped);
+    reply_attr(request, vfs.setattr(caller(request), ino, change, handle_or_null(info)));
   });
 }
 

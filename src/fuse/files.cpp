@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -16,12 +18,20 @@ void fill(const Context& ctx, fuse_file_info& info, std::unique_ptr<Handle> hand
 
 void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   serve(request, Kind::open, [&](Vfs& vfs) {
-    Result<std::unique_ptr<Handle>> handle = vfs.open(ino, info->flags);
+    // Whoever has CAP_FSETID keeps the bits; the kernel tells only of whom the request is.
+    const bool truncates = (info->flags & O_TRUNC) != 0;
+    const bool kill_suid = truncates && caller(request).uid != 0;
+    if (truncates)
+      if (const Status dropped = drop_setgid(request, vfs, ino, false); !dropped.ok())
+        return reply_status(request, dropped);
+    Result<std::unique_ptr<Handle>> handle = vfs.open(ino, info->flags, kill_suid);
     if (!handle.ok()) {
       fuse_reply_err(request, handle.code());
       return;
     }
     fill(context(request), *info, std::move(*handle));
+    // The kernel expects a new size, not a new mode.
+    if (kill_suid) context(request).inval_attr(ino);
     if (fuse_reply_open(request, info) == -ENOENT) vfs.release(std::unique_ptr<Handle>(&handle_of(info)));
   });
 }
@@ -62,6 +72,8 @@ void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_f
 
 void write(fuse_req_t request, fuse_ino_t ino, const char* data, std::size_t size, off_t offset, fuse_file_info* info) {
   serve(request, Kind::write, [&](Vfs& vfs) {
+    if (const Status dropped = drop_setgid(request, vfs, ino, true); !dropped.ok())
+      return reply_status(request, dropped);
     bool end_differs = false;
     const Result<std::size_t> written =
         vfs.write(handle_of(info), static_cast<std::uint64_t>(offset), {data, size}, false, end_differs);

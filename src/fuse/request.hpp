@@ -59,6 +59,7 @@ struct Context {
   std::array<std::atomic<std::uint64_t>, kKinds> requests{};
   Admission* admission = nullptr;
   std::function<void(Ino)> end_differs;
+  std::function<void(Ino)> inval_attr;
   std::atomic<bool> init_sent{false};
 };
 
@@ -144,6 +145,13 @@ inline Caller caller(fuse_req_t request) {
   const fuse_ctx* who = fuse_req_ctx(request);
   return {who->uid, who->gid, who->pid, who->umask};
 }
+
+/// Whether the caller may leave the setgid bit on what belongs to this group (CAP_FSETID, or a member).
+bool keeps_setgid(fuse_req_t request, gid_t gid);
+
+/// Before a file is changed: takes setgid from one whose group can not execute it, unless the caller may keep it.
+/// `forgets`: the answer will not carry the new mode, so the kernel must be told.
+Status drop_setgid(fuse_req_t request, Vfs& vfs, Ino ino, bool forgets);
 
 // Replies. All of them end the request.
 void reply_status(fuse_req_t request, const Status& status);

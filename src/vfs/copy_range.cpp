@@ -56,7 +56,6 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   to.attr.size = std::max(to.attr.size, end);
   to.attr.mtime = to.attr.ctime = op.now();
   op.state.journal.changed_data(to, start, end);
-  kill_suid(op, to);
   return true;
 }
 
@@ -103,7 +102,7 @@ Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, H
     }
     SBOXFS_ASSIGN(const std::vector<Piece> pieces, read(from, at, bytes));
     bool differs = false;
-    SBOXFS_ASSIGN(const std::size_t written, write(to, target, joined(pieces), true, differs));
+    SBOXFS_ASSIGN(const std::size_t written, write(to, target, joined(pieces), false, differs));
     return std::uint64_t{written};
   };
   std::uint64_t done = 0;

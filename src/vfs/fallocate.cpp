@@ -108,7 +108,9 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
       SBOXFS_TRY(op.room_for(blocks_in(wanted) - blocks_in(inode->file->ranges), 0));
     }
     if (hole || zero) {
-      const unsigned freed = punch(op, *inode, offset, std::min(end, round_up(inode->attr.size)));
+      // Behind the end there is nothing to keep: the last block goes whole.
+      const std::uint64_t last = round_up(inode->attr.size);
+      const unsigned freed = punch(op, *inode, offset, end >= inode->attr.size ? last : end);
       if (!op.need.nothing()) return Operation::missing();
       op.add_blocks(*inode, -static_cast<std::int64_t>(freed));
     }
@@ -123,7 +125,6 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
       }
     }
     if (!keep && end > inode->attr.size) inode->attr.size = end;
-    kill_suid(op, *inode);
     inode->attr.mtime = inode->attr.ctime = op.now();
     op.state.journal.touch(*inode);
     return {};

@@ -5,6 +5,7 @@
 
 #include "acl.hpp"
 #include "attributes.hpp"
+#include "sboxfs/base/fault.hpp"
 
 namespace sboxfs {
 
@@ -26,7 +27,7 @@ void drop_link(Operation& op, Inode& inode) {
   inode.attr.ctime = op.now();
   if (inode.is_dir()) {
     inode.attr.nlink = 0;
-  } else {
+  } else if (inode.attr.nlink == 1 || !fault::point("unlink.forget_nlink")) {
     --inode.attr.nlink;
   }
   if (inode.attr.nlink > 0) {
@@ -58,7 +59,7 @@ bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth
   // Under -o uid=/gid= whoever asks, the file is the mounting user's: the daemon runs as that user.
   birth.uid = op.options.uid ? ::geteuid() : who.uid;
   birth.gid = op.options.gid ? ::getegid() : who.gid;
-  if ((dir.attr.mode & S_ISGID) != 0) birth.gid = dir.attr.gid;
+  if ((dir.attr.mode & S_ISGID) != 0 && !fault::point("create.forget_setgid")) birth.gid = dir.attr.gid;
   birth.mode = mode;
   if ((dir.attr.mode & S_ISGID) != 0 && S_ISDIR(mode)) birth.mode |= S_ISGID;
   const auto acl = dir.xattrs->items.find(kAclDefault);

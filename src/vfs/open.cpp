@@ -18,7 +18,7 @@ Result<Inode*> openable(Operation& op, Ino ino) {
 
 }  // namespace
 
-Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags) {
+Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, bool kill) {
   // Under O_TRUNC the kernel holds locks that a notification waits for; truncating takes the lease, which adopts.
   const bool refreshes = options_.durability == Durability::cto && (flags & O_TRUNC) == 0;
   if (refreshes && refresh) SBOXFS_TRY(refresh());
@@ -39,7 +39,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags) {
         if (inode->is_file()) {
           SBOXFS_TRY(truncate_inode(op, *inode, 0));
           if (!op.need.nothing()) return Operation::missing();
-          kill_suid(op, *inode);
+          if (kill) kill_suid(op, *inode);
         }
         std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
         handle->wrote = true;

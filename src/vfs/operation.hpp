@@ -42,6 +42,7 @@ class Operation {
         MutexLock lock(state.mu);
         SBOXFS_TRY(usable());
         need = {};
+        now_ = 0;
         auto result = attempt();
         if (need.nothing()) return result;
       }
@@ -65,6 +66,7 @@ class Operation {
         if (writable) {
           need = {};
           out_of_inos_ = false;
+          now_ = 0;
           auto result = attempt();
           if (need.nothing() && !out_of_inos_) {
             const std::uint64_t batch = state.journal.newest();
@@ -115,8 +117,11 @@ class Operation {
   /// Whether the directory has a living name, in `any`; false with `need` set when that is not known yet.
   bool any_name(Inode& dir, bool& any) REQUIRES(state.mu);
 
-  /// The database's time, for stamping files, in ns.
-  std::int64_t now() const REQUIRES(state.mu) { return clock.wall_ns() + state.clock_offset_ns; }
+  /// The database's time, for stamping files, in ns. One attempt has one time: all that an operation stamps is equal.
+  std::int64_t now() REQUIRES(state.mu) {
+    if (now_ == 0) now_ = clock.wall_ns() + state.clock_offset_ns;
+    return now_;
+  }
   /// An answer about this inode, with -o uid=/gid= applied; the second also counts the kernel's lookup.
   Found found(const Inode& inode) const REQUIRES(state.mu);
   Found looked_up(Inode& inode) REQUIRES(state.mu);
@@ -133,6 +138,7 @@ class Operation {
 
  private:
   bool out_of_inos_ = false;
+  std::int64_t now_ = 0;  // of this attempt; 0: not asked for yet
 };
 
 /// ENAMETOOLONG above 255 bytes; EINVAL for "", ".", ".." and a name with a slash (the kernel sends none of them).

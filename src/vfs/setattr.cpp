@@ -3,6 +3,7 @@
 #include "acl.hpp"
 #include "attributes.hpp"
 #include "handles.hpp"
+#include "sboxfs/base/fault.hpp"
 
 namespace sboxfs {
 namespace {
@@ -57,7 +58,7 @@ Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change,
     if (change.mode) change_mode(op, *inode, *change.mode);
     if (change.kill_suid) kill_suid(op, *inode);
     change_times(op, *inode, change, now);
-    inode->attr.ctime = change.ctime ? *change.ctime : now;
+    if (!fault::point("setattr.forget_ctime")) inode->attr.ctime = change.ctime ? *change.ctime : now;
     op.state.journal.touch(*inode);
     return op.found(*inode);
   });

@@ -7,6 +7,7 @@
 namespace sboxfs {
 namespace {
 
+constexpr std::size_t kEmptyAcl = 4;  // a version without entries: no ACL at all
 constexpr std::size_t kMostValueBytes = 64 * 1024;
 // All values of one inode together: what fits comfortably into one row set.
 constexpr std::size_t kMostTotalBytes = 1024 * 1024;
@@ -35,7 +36,7 @@ std::size_t total_bytes(const XattrNode& node) {
 
 }  // namespace
 
-Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, int flags) {
+Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, int flags, bool kill_setgid) {
   SBOXFS_TRY(check_xattr_name(name));
   if (value.size() > kMostValueBytes) return fail(E2BIG);
   Operation op(*this);
@@ -49,12 +50,17 @@ Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, i
     if ((flags & XATTR_REPLACE) != 0 && !exists) return fail(ENODATA);
     const std::size_t replaced = exists ? name.size() + old->size() : 0;
     if (total_bytes(*inode->xattrs) - replaced + name.size() + value.size() > kMostTotalBytes) return fail(ENOSPC);
+    const mode_t mode = inode->attr.mode;
     bool keep = true;
     if (name == kAclAccess) {
       SBOXFS_ASSIGN(keep, apply_access_acl(op, *inode, value));
+      if (kill_setgid && value.size() > kEmptyAcl) inode->attr.mode &= ~std::uint32_t{S_ISGID};
     } else if (name == kAclDefault) {
       SBOXFS_ASSIGN(keep, check_default_acl(*inode, value));
     }
+    // As disk file systems do it: what is so already is no change.
+    const bool same = keep ? exists && *old == value : !exists;
+    if (same && inode->attr.mode == mode) return {};
     if (keep) {
       store_xattr(op, *inode, name, value);
     } else {

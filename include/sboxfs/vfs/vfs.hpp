@@ -35,7 +35,8 @@ struct VfsOptions {
   bool read_only = false;
   bool noatime = false;
   bool strict = false;
-  std::optional<uid_t> uid;  ///< -o uid=: every file is shown as this user's; new ones are stored as the mounting user's
+  std::optional<uid_t>
+      uid;  ///< -o uid=: every file is shown as this user's; new ones are stored as the mounting user's
   std::optional<gid_t> gid;
 };
 
@@ -57,8 +58,8 @@ struct Found {
 /// An open file. Owned by the caller between open()/create() and release(); used by several threads at once.
 struct Handle {
   Ino ino = 0;
-  int flags = 0;                      ///< open(2)'s
-  std::uint64_t losses = 0;           ///< State::losses at the time of opening
+  int flags = 0;             ///< open(2)'s
+  std::uint64_t losses = 0;  ///< State::losses at the time of opening
   std::atomic<bool> wrote{false};
   std::atomic<std::uint64_t> read_ahead{0};  ///< end of the last sequential read
 };
@@ -71,17 +72,17 @@ struct AttrChange {
   std::optional<std::uint64_t> size;
   std::optional<std::int64_t> atime, mtime;  ///< ns
   bool atime_now = false, mtime_now = false;
-  std::optional<std::int64_t> ctime;         ///< ns; only the kernel's write-back cache sends it
-  bool kill_suid = false;                    ///< FATTR_KILL_SUIDGID
+  std::optional<std::int64_t> ctime;  ///< ns; only the kernel's write-back cache sends it
+  bool kill_suid = false;             ///< FATTR_KILL_SUIDGID
 };
 
 struct Listed {
   std::string name;
   Ino ino = 0;
-  std::uint8_t type = 0;       ///< DT_*
-  std::uint64_t next = 0;      ///< the offset that continues behind this entry
-  bool more_of_same = false;   ///< the next entry has the same offset: both go out in one reply, or neither
-  Attr attr;                   ///< with `plus`; attr.mode 0: not at hand, send it without attributes
+  std::uint8_t type = 0;      ///< DT_*
+  std::uint64_t next = 0;     ///< the offset that continues behind this entry
+  bool more_of_same = false;  ///< the next entry has the same offset: both go out in one reply, or neither
+  Attr attr;                  ///< with `plus`; attr.mode 0: not at hand, send it without attributes
 };
 
 struct FsStats {
@@ -117,6 +118,10 @@ class Vfs {
   // Attributes. `handle` may be null.
   Result<Found> getattr(Ino ino, const Handle* handle);
   Result<Found> setattr(const Caller& who, Ino ino, const AttrChange& change, const Handle* handle);
+  /// The group of a regular file with setgid that its group can not execute. Only members of the group (and who has
+  /// CAP_FSETID) may change such a file and leave the bit; the kernel leaves that to whoever clears it: drop_setgid().
+  std::optional<gid_t> guarded_setgid(Ino ino);
+  Status drop_setgid(Ino ino);
   Result<FsStats> statfs();
 
   // Listing. Offsets: 0 the start, then whatever Listed::next says (persistent cookies).
@@ -127,7 +132,8 @@ class Vfs {
 
   // Files.
   /// ENXIO, EISDIR for writing a directory; O_TRUNC is done here. Under cto it refreshes first (coherence hooks in).
-  Result<std::unique_ptr<Handle>> open(Ino ino, int flags);
+  /// `kill_suid`: with O_TRUNC, clear setuid/setgid.
+  Result<std::unique_ptr<Handle>> open(Ino ino, int flags, bool kill_suid = false);
   struct Created {
     Found found;
     std::unique_ptr<Handle> handle;
@@ -161,7 +167,8 @@ class Vfs {
   /// ENODATA.
   Result<std::string> getxattr(Ino ino, const std::string& name);
   /// XATTR_CREATE: EEXIST; XATTR_REPLACE: ENODATA; ENOSPC/E2BIG/ERANGE by xattr(7)'s limits; EOPNOTSUPP.
-  Status setxattr(Ino ino, const std::string& name, std::string_view value, int flags);
+  /// `kill_setgid`: an access ACL that is set takes the setgid bit away (the caller is not in the group).
+  Status setxattr(Ino ino, const std::string& name, std::string_view value, int flags, bool kill_setgid = false);
   Result<std::vector<std::string>> listxattr(Ino ino);
   Status removexattr(Ino ino, const std::string& name);
 

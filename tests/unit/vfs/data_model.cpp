@@ -36,7 +36,8 @@ void FileModel::allocate(std::uint64_t from, std::uint64_t to, bool keep_size) {
 }
 
 void FileModel::punch(std::uint64_t from, std::uint64_t to) {
-  const std::uint64_t end = std::min(to, blocks_up_to(bytes_.size()) * kBlockSize);
+  // To the end of the file or beyond: its last block goes whole.
+  const std::uint64_t end = to >= bytes_.size() ? blocks_up_to(bytes_.size()) * kBlockSize : to;
   if (from >= end) return;
   const std::uint64_t last = std::min<std::uint64_t>(end, bytes_.size());
   if (from < last) std::fill(bytes_.begin() + static_cast<long>(from), bytes_.begin() + static_cast<long>(last), '\0');
