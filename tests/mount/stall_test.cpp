@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <list>
@@ -145,4 +146,34 @@ TEST_CASE("more waiting requests than threads are parked, can be interrupted, an
     if (i != 1 && i != 330) CHECK(shell.output() == cat("contents of ", i, "\n"));
   }
   CHECK(sh("cat " + name(mounted, 330)) == "contents of 330\n");
+}
+
+TEST_CASE("threads that a stall has called end when they are trimmed, and new ones come when they are needed") {
+  FakeStore store;
+  fill(store, 40);
+  Mounted mounted(store);
+  const auto threads = [] { return sh(cat("ls /proc/", ::getpid(), "/task | wc -l")); };
+  REQUIRE(sh(cat("ls ", mounted.path(), "/d | wc -l")) == "40\n");
+  for (int turn = 0; turn < 2; ++turn) {
+    mounted.server->trim();
+    const int before = std::stoi(threads());
+    {
+      MutexLock lock(mounted.state.mu);
+      mounted.state.tree.evict(0);
+    }
+    mounted.cache.clear();
+    store.hold_loads();
+    {
+      std::list<Shell> stalled;
+      for (int i = 1; i <= 20; ++i)
+        stalled.emplace_back(cat("exec head -c ", i + turn, " ", name(mounted, i + 20 * turn)));
+      CHECK(eventually([&] { return std::stoi(threads()) > before + 3; }));
+      store.let_loads_go();
+      for (Shell& shell : stalled) CHECK(shell.ends());
+    }
+    CHECK(std::stoi(threads()) > before + 3);
+    mounted.server->trim();
+    CHECK(std::stoi(threads()) <= before + 1);
+  }
+  CHECK(sh("cat " + name(mounted, 3)) == "contents of 3\n");
 }

@@ -105,7 +105,7 @@ TEST_CASE("publisher: a drain that fails stays pending and succeeds later") {
   CHECK(f.store.rows().published_version == version);
 }
 
-TEST_CASE("publisher: a reload before the drainer ran leads to no second bump") {
+TEST_CASE("publisher: a reload that cleared the dirty mark before the drainer ran leads to no second bump") {
   Fixture f;
   f.redis.go_away();
   const Version version = f.change();

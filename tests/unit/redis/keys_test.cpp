@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "redis_fixture.hpp"
 #include "sboxfs/redis/bus.hpp"
 
@@ -155,4 +157,21 @@ TEST_CASE("redis keys: the database of the address is used") {
   RedisKeys keys(options, "acme");
   REQUIRE(keys.publish(Uuid::random(), 5, "m").ok());
   CHECK(redis.command({"INFO", "keyspace"}).find("db3:keys=1,") != std::string::npos);
+}
+
+TEST_CASE("redis keys: disconnected, there is no connection until the next call") {
+  Keys t;
+  const auto clients = [&] { return t.redis.command({"CLIENT", "LIST"}); };
+  const auto lines = [&] {
+    const std::string list = clients();
+    return std::count(list.begin(), list.end(), '\n') + (list.empty() || list.back() == '\n' ? 0 : 1);
+  };
+  const auto alone = lines();
+  CHECK(*t.keys.publish(t.id, 5, "m") == 5);
+  CHECK(lines() == alone + 1);
+  t.keys.disconnect();
+  CHECK(lines() == alone);
+  t.keys.disconnect();
+  CHECK(*t.keys.publish(t.id, 6, "m") == 6);
+  CHECK(lines() == alone + 1);
 }
