@@ -74,13 +74,24 @@ def wait_gone(root, token, seconds):
 
 
 def abort_connections(minors):
-    """The way out of a hung FUSE mount: every waiting call fails."""
+    """The way out of a hung FUSE mount: every waiting call fails. Where the host has not mounted the control file
+    system, it is mounted for the moment, in a namespace that nobody else sees."""
+    control = '/sys/fs/fuse/connections'
     for minor in minors:
-        try:
-            with open(f'/sys/fs/fuse/connections/{minor}/abort', 'w', encoding='ascii') as file:
-                file.write('1')
-        except OSError:
-            pass
+        if os.path.ismount(control):
+            try:
+                with open(f'{control}/{minor}/abort', 'w', encoding='ascii') as file:
+                    file.write('1')
+            except OSError:
+                pass  # it has gone by itself
+        elif os.geteuid() == 0:
+            for propagation in ('private', 'unchanged'):  # in a chroot / is no mount, and can not be made private
+                done = subprocess.run(
+                    ['unshare', '--mount', '--propagation', propagation, 'sh', '-c', f'mount -t fusectl none {control} && '
+                     f'{{ test ! -e {control}/{minor} || echo 1 > {control}/{minor}/abort; }}'],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
+                if done.returncode == 0:
+                    break
 
 
 def detach(mount_point, lazy):
