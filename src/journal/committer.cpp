@@ -47,6 +47,7 @@ void Committer::stop(bool abandon) {
     // The lock orders the request before the committer's next look at its token.
     MutexLock lock(state_.mu);
     state_.work.notify_all();
+    hurry_.notify_all();
     state_.committed.notify_all();
   }
   thread_.join();
@@ -57,11 +58,21 @@ void Committer::loop(std::stop_token stop) {
   while (next(stop, flight)) commit(std::move(flight));
 }
 
+void Committer::gather(const std::stop_token& stop, MutexLock& lock) {
+  while (alone_ && waiting_ == 0 && !stop.stop_requested()) {
+    const auto left = cut_at_ + options_.pace - std::chrono::steady_clock::now();
+    if (left <= left.zero()) return;
+    hurry_.wait_for(lock, std::chrono::duration_cast<std::chrono::microseconds>(left));
+  }
+}
+
 bool Committer::next(std::stop_token stop, InFlight& flight) {
   MutexLock lock(state_.mu);
   for (;;) {
     while (state_.journal.empty() && !stop.stop_requested()) state_.work.wait(lock);
+    gather(stop, lock);
     if (state_.journal.empty() || abandon_) return false;
+    cut_at_ = std::chrono::steady_clock::now();
     flight = state_.journal.cut(state_.tree);
     if (has_rows(flight.batch)) {
       state_.flying = flight.batch.id;
@@ -104,7 +115,7 @@ void Committer::commit(InFlight flight) {
 CommitOutcome Committer::attempt(InFlight& flight, const CommitTerms& terms) {
   const auto moved = [this] { moved_ns_ = clock_.monotonic_ns(); };
   if (const Status uploaded = upload_blobs(flight.batch, sink_, options_.uploaders, moved); !uploaded.ok())
-    return {CommitState::not_applied, {}, 0, uploaded.error()};
+    return {CommitState::not_applied, {}, 0, false, uploaded.error()};
   if (fault::point("publish.early")) {
     const Stamp next{terms.base.version + 1, flight.batch.id};
     events_.committed(Change{next, terms.epoch, {}, flight.batch.delta}, terms.base.version, clock_.monotonic_ns());
@@ -125,6 +136,7 @@ void Committer::settle(const InFlight& flight, const CommitOutcome& outcome, con
     clean = state_.journal.settle(state_.tree, flight, outcome.stamp.version);
     // Chunks that became clean are read through the cache from now on: it must have them before the lock is let go.
     for (CleanChunk& chunk : clean) cache_.put(chunk.key, std::move(chunk.bytes));
+    alone_ = outcome.alone;
     state_.seen = outcome.stamp;
     state_.recent.add(outcome.stamp.version, change.delta);
     state_.flying = {};
@@ -177,7 +189,7 @@ Status Committer::wait_committed(std::uint64_t number, std::int64_t timeout_ns) 
   BlockingSection waiting;
   const std::int64_t start = clock_.monotonic_ns();
   MutexLock lock(state_.mu);
-  state_.work.notify_one();
+  const Waiting counted(*this);
   for (;;) {
     if (was_lost(number)) return fail(EIO, "the changes were lost with the lease");
     if (told_ >= number) return {};
@@ -210,7 +222,7 @@ Status Committer::wait_room() {
   BlockingSection waiting;
   const std::int64_t start = clock_.monotonic_ns();
   MutexLock lock(state_.mu);
-  state_.work.notify_one();
+  const Waiting counted(*this);
   while (full()) {
     if (BlockingSection::interrupted()) return fail(EINTR);
     if (stalled(start)) return stall();

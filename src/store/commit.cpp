@@ -10,7 +10,7 @@ namespace sboxfs {
 namespace {
 
 constexpr PgStatement kCommit{"commit", R"sql(
-SELECT published FROM sboxfs.commit_batch(
+SELECT published, alone FROM sboxfs.commit_batch(
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
   $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48,
   $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59))sql"};
@@ -188,6 +188,7 @@ CommitOutcome PgSink::commit(const Batch& batch, const CommitTerms& terms) {
   outcome.state = CommitState::committed;
   outcome.stamp = {terms.base.version + 1, batch.id};
   outcome.published_version = answer.rows().int8(0, 0);
+  outcome.alone = answer.rows().boolean(0, 1);
   return outcome;
 }
 

@@ -182,6 +182,7 @@ CommitOutcome FakeStore::commit(const Batch& batch, const CommitTerms& terms) {
     rows_.published_version = std::max(rows_.published_version, terms.published_version);
     batches_.push_back(batch);
     outcome.stamp = rows_.stamp;
+    outcome.alone = alone_;
     outcome.published_version = rows_.published_version;
   }
   outcome.state = plan.answer;

@@ -88,6 +88,12 @@ class FakeStore final : public Loader, public Sink {
   };
   void plan_commit(CommitPlan plan) EXCLUDES(mutex_);
 
+  /// What commits say of other sessions: whether none is alive.
+  void set_alone(bool alone) EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    alone_ = alone;
+  }
+
   /// Calls so far: "inode", "name", "directory", "directories", "chunks", "blobs", "contents", "xattrs", "changes",
   /// "facts", "upload", "commit", "look_up".
   std::size_t loads(const std::string& what) const EXCLUDES(mutex_);
@@ -140,6 +146,7 @@ class FakeStore final : public Loader, public Sink {
   CondVar changed_;
   Rows rows_ GUARDED_BY(mutex_);
   unsigned sessions_ GUARDED_BY(mutex_) = 0;
+  bool alone_ GUARDED_BY(mutex_) = false;
   Hold loads_held_ GUARDED_BY(mutex_);
   Hold commits_held_ GUARDED_BY(mutex_);
   std::map<std::string, std::function<void()>> when_read_ GUARDED_BY(mutex_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <stop_token>
@@ -21,6 +22,8 @@ struct CommitterOptions {
   std::uint64_t journal_ops = 100'000;
   std::int64_t lease_ns = 10 * kSecondNs;
   std::int64_t stall_ns = 30 * kSecondNs;  ///< who waits gives up when nothing has reached the database for so long
+  /// While nobody waits and no other session is there to see it: the least time from one cut to the next.
+  std::chrono::milliseconds pace{10};
   unsigned uploaders = 3;
 };
 
@@ -63,6 +66,8 @@ class Committer {
   void loop(std::stop_token stop);
   /// Waits for work; false when the thread shall end.
   bool next(std::stop_token stop, InFlight& flight);
+  /// A stream of changes that nobody waits for shares transactions: waits until `pace` after the last cut.
+  void gather(const std::stop_token& stop, MutexLock& lock) REQUIRES(state_.mu);
   void commit(InFlight flight);
   CommitOutcome attempt(InFlight& flight, const CommitTerms& terms);
   void settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms, std::int64_t sent_ns);
@@ -70,6 +75,26 @@ class Committer {
   bool was_lost(std::uint64_t number) const REQUIRES(state_.mu);
   /// Nothing has reached the database for stall_ns, nor since `start_ns`.
   bool stalled(std::int64_t start_ns) const;
+
+  /// Somebody waits for the database, for as long as it lives.
+  class Waiting {
+   public:
+    explicit Waiting(Committer& committer) : committer_(committer) {
+      committer_.state_.mu.assert_held();
+      ++committer_.waiting_;
+      committer_.state_.work.notify_one();
+      committer_.hurry_.notify_one();
+    }
+    ~Waiting() {
+      committer_.state_.mu.assert_held();
+      --committer_.waiting_;
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    Committer& committer_;
+  };
 
   State& state_;
   Sink& sink_;
@@ -81,6 +106,10 @@ class Committer {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> lost_ GUARDED_BY(state_.mu);
   std::uint64_t told_ GUARDED_BY(state_.mu) = 0;  // newest batch the layers above know the end of
   std::atomic<std::int64_t> moved_ns_{0};         // when something last reached the database (monotonic)
+  std::chrono::steady_clock::time_point cut_at_ GUARDED_BY(state_.mu);
+  unsigned waiting_ GUARDED_BY(state_.mu) = 0;
+  bool alone_ GUARDED_BY(state_.mu) = false;  // the last commit saw no other session
+  CondVar hurry_;
   std::jthread thread_;
   std::atomic<bool> abandon_{false};
 };

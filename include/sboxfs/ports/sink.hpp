@@ -26,6 +26,7 @@ struct CommitOutcome {
   CommitState state = CommitState::not_applied;
   Stamp stamp;                    ///< when committed
   Version published_version = 0;  ///< what the row says after the commit
+  bool alone = false;             ///< when committed: no other session of the sandbox was alive
   Error error;                    ///< when not committed: why
 };
 

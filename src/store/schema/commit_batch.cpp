@@ -22,7 +22,7 @@ CREATE FUNCTION sboxfs.commit_batch(
   y_ino bigint[], y_name bytea[],
   x_ino bigint[], x_name bytea[], x_value bytea[],
   o_ino bigint[], g_ino bigint[], n_ino bigint[],
-  OUT published bigint
+  OUT published bigint, OUT alone boolean
 ) LANGUAGE plpgsql AS $fn$
 DECLARE
   next_version constant bigint := p_base + 1;
@@ -154,11 +154,12 @@ BEGIN
   INSERT INTO sboxfs.changes (tenant, sandbox, version, batch, epoch, session, body)
   VALUES (p_tenant, p_sandbox, next_version, p_batch, p_epoch, p_session, p_body);
 
+  alone := NOT EXISTS (SELECT FROM sboxfs.sessions e
+                        WHERE e.tenant = p_tenant AND e.sandbox = p_sandbox AND e.session <> p_session
+                          AND e.alive_until > clock_timestamp());
   -- The row's lock keeps new sessions out (they open under FOR SHARE), so who is alive now is all there is.
   IF cardinality(g_ino) > 0 THEN
-    IF EXISTS (SELECT FROM sboxfs.sessions e
-                WHERE e.tenant = p_tenant AND e.sandbox = p_sandbox AND e.session <> p_session
-                  AND e.alive_until > clock_timestamp()) THEN
+    IF NOT alone THEN
       INSERT INTO sboxfs.orphans (tenant, sandbox, ino, unlinked_version)
       SELECT p_tenant, p_sandbox, ino, next_version FROM unnest(g_ino) AS ino
       ON CONFLICT (tenant, sandbox, ino) DO NOTHING;

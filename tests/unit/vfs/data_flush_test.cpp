@@ -138,3 +138,24 @@ TEST_CASE("fsync: EIO when nothing has been committed for the stall time; the ch
   CHECK(one.vfs.fsync(nullptr).ok());
   CHECK(store.rows().inodes.count(ino) == 1);
 }
+
+TEST_CASE("committer: what nobody waits for shares a transaction while no other session is there") {
+  FakeStore store;
+  store.set_alone(true);
+  CommitterOptions options;
+  options.pace = std::chrono::hours(1);
+  FakeSession one(store, {}, {}, options);
+  one.make_dir(kRootIno, "first");
+  one.sync();
+  const std::size_t before = store.batches().size();
+  for (const char* name : {"a", "b", "c"}) one.make_dir(kRootIno, name);
+  CHECK(store.batches().size() == before);
+  CHECK(one.vfs.fsync(nullptr).ok());  // ends the wait
+  CHECK(store.batches().size() == before + 1);
+  store.set_alone(false);
+  one.make_dir(kRootIno, "d");
+  one.sync();
+  one.make_dir(kRootIno, "e");
+  while (store.rows().dirents.size() < 6) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(store.batches().size() == before + 3);  // at once
+}
