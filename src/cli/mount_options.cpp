@@ -27,19 +27,32 @@ const std::map<std::string, Setter, std::less<>>& plain_words() {
       {"nodev", [](SessionOptions& s, MountPointOptions&) { s.dev = false; }},
       {"suid", [](SessionOptions& s, MountPointOptions&) { s.suid = true; }},
       {"nosuid", [](SessionOptions& s, MountPointOptions&) { s.suid = false; }},
-      {"noatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.noatime = true; }},
-      {"relatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.noatime = false; }},
+      {"dirsync", [](SessionOptions& s, MountPointOptions&) { s.vfs.durability = Durability::sync; }},
+      {"exec", [](SessionOptions& s, MountPointOptions&) { s.noexec = false; }},
+      {"noexec", [](SessionOptions& s, MountPointOptions&) { s.noexec = true; }},
+      {"atime", [](SessionOptions& s, MountPointOptions&) { s.vfs.atime = Atime::relative; }},
+      {"noatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.atime = Atime::never; }},
+      {"relatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.atime = Atime::relative; }},
+      {"norelatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.atime = Atime::always; }},
+      {"strictatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.atime = Atime::always; }},
+      {"nostrictatime", [](SessionOptions& s, MountPointOptions&) { s.vfs.atime = Atime::relative; }},
+      {"diratime", [](SessionOptions& s, MountPointOptions&) { s.vfs.nodiratime = false; }},
+      {"nodiratime", [](SessionOptions& s, MountPointOptions&) { s.vfs.nodiratime = true; }},
       {"strict", [](SessionOptions& s, MountPointOptions&) { s.vfs.strict = true; }},
       {"nonempty", [](SessionOptions&, MountPointOptions& m) { m.nonempty = true; }},
   };
   return words;
 }
 
-/// Meant for mount(8) and fstab; nothing to do here. default_permissions is always on.
+/// Meant for mount(8) and fstab, or about what is always so here (access times are written lazily, default_permissions
+/// is on): nothing to do.
 bool is_for_mount8(std::string_view word) {
   static const std::set<std::string_view> words = {
-      "defaults", "auto", "noauto", "user", "nouser", "users", "nofail", "_netdev", "default_permissions"};
-  return words.count(word) != 0 || word.substr(0, 2) == "x-";
+      "defaults", "auto",     "noauto",     "user",     "nouser",     "users",   "nousers",
+      "group",    "nogroup",  "owner",      "noowner",  "nofail",     "_netdev", "silent",
+      "loud",     "lazytime", "nolazytime", "iversion", "noiversion", "nomand",  "default_permissions"};
+  return words.count(word) != 0 || word.substr(0, 2) == "x-" || word.substr(0, 2) == "X-" ||
+         word.substr(0, 8) == "comment=";
 }
 
 Result<unsigned> parse_id(const std::string& text) {

@@ -3,8 +3,8 @@
 namespace sboxfs::fuse {
 namespace {
 
-const Handle* handle_or_null(const fuse_file_info* info) {
-  return info == nullptr || info->fh == 0 ? nullptr : reinterpret_cast<const Handle*>(info->fh);
+Handle* handle_or_null(const fuse_file_info* info) {
+  return info == nullptr || info->fh == 0 ? nullptr : reinterpret_cast<Handle*>(info->fh);
 }
 
 std::int64_t ns_of(const timespec& time) { return time.tv_sec * kSecondNs + time.tv_nsec; }
@@ -24,18 +24,14 @@ AttrChange change_of(const struct stat& attr, int to_set) {
   if ((to_set & FUSE_SET_ATTR_ATIME) != 0 && !change.atime_now) change.atime = ns_of(attr.st_atim);
   if ((to_set & FUSE_SET_ATTR_MTIME) != 0 && !change.mtime_now) change.mtime = ns_of(attr.st_mtim);
   if ((to_set & FUSE_SET_ATTR_CTIME) != 0) change.ctime = ns_of(attr.st_ctim);
-#ifdef FUSE_SET_ATTR_KILL_SUID
-  change.kill_suid = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0;
-#endif
+  change.kill_suid = worker().raw.kill_suidgid;
   return change;
 }
 
 void setattr(fuse_req_t request, fuse_ino_t ino, struct stat* attr, int to_set, fuse_file_info* info) {
   serve(request, Kind::setattr, [&](Vfs& vfs) {
-    const AttrChange change = change_of(*attr, to_set);
-    if (change.size || change.uid || change.gid)
-      if (const Status dropped = drop_setgid(request, vfs, ino, false); !dropped.ok())
-        return reply_status(request, dropped);
+    AttrChange change = change_of(*attr, to_set);
+    change.we_kill = we_kill(context(request));
     reply_attr(request, vfs.setattr(caller(request), ino, change, handle_or_null(info)));
   });
 }

@@ -97,8 +97,8 @@ void readdirplus(fuse_req_t request, fuse_ino_t ino, std::size_t size, off_t off
   list(request, ino, size, offset, true);
 }
 
-void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
-  serve(request, Kind::fsyncdir, [&](Vfs& vfs) { reply_status(request, vfs.fsync(nullptr)); });
+void fsyncdir(fuse_req_t request, fuse_ino_t ino, int, fuse_file_info*) {
+  serve(request, Kind::fsyncdir, [&](Vfs& vfs) { reply_status(request, vfs.fsync_dir(ino)); });
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include <fcntl.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -18,27 +16,25 @@ void fill(const Context& ctx, fuse_file_info& info, std::unique_ptr<Handle> hand
 
 void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   serve(request, Kind::open, [&](Vfs& vfs) {
-    // Whoever has CAP_FSETID keeps the bits; the kernel tells only of whom the request is.
-    const bool truncates = (info->flags & O_TRUNC) != 0;
-    const bool kill_suid = truncates && caller(request).uid != 0;
-    if (truncates)
-      if (const Status dropped = drop_setgid(request, vfs, ino, false); !dropped.ok())
-        return reply_status(request, dropped);
-    Result<std::unique_ptr<Handle>> handle = vfs.open(ino, info->flags, kill_suid);
+    Result<std::unique_ptr<Handle>> handle = vfs.open(ino, info->flags, kill_of(request));
     if (!handle.ok()) {
       fuse_reply_err(request, handle.code());
       return;
     }
-    fill(context(request), *info, std::move(*handle));
-    // The kernel expects a new size, not a new mode.
-    if (kill_suid) context(request).inval_attr(ino);
+    Context& ctx = context(request);
+    const bool cleared = (*handle)->cleared;
+    // Attributes alone never wait for a lock that OPEN holds.
+    if ((*handle)->atime_moved && ctx.atime_moved) ctx.atime_moved(ino);
+    fill(ctx, *info, std::move(*handle));
     if (fuse_reply_open(request, info) == -ENOENT) vfs.release(std::unique_ptr<Handle>(&handle_of(info)));
+    if (cleared && ctx.end_differs) ctx.end_differs(ino);
   });
 }
 
 void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
   serve(request, Kind::create, [&](Vfs& vfs) {
-    Result<Vfs::Created> created = vfs.create(caller(request), parent, name, mode, info->flags);
+    Result<Vfs::Created> created = worker().raw.tmpfile ? vfs.tmpfile(caller(request), parent, mode, info->flags)
+                                                        : vfs.create(caller(request), parent, name, mode, info->flags);
     if (!created.ok()) {
       fuse_reply_err(request, created.code());
       return;
@@ -72,18 +68,16 @@ void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_f
 
 void write(fuse_req_t request, fuse_ino_t ino, const char* data, std::size_t size, off_t offset, fuse_file_info* info) {
   serve(request, Kind::write, [&](Vfs& vfs) {
-    if (const Status dropped = drop_setgid(request, vfs, ino, true); !dropped.ok())
-      return reply_status(request, dropped);
-    bool end_differs = false;
+    bool differs = false;
     const Result<std::size_t> written =
-        vfs.write(handle_of(info), static_cast<std::uint64_t>(offset), {data, size}, false, end_differs);
+        vfs.write(handle_of(info), static_cast<std::uint64_t>(offset), {data, size}, kill_of(request), differs);
     if (!written.ok()) {
       fuse_reply_err(request, written.code());
       return;
     }
     Context& ctx = context(request);
     fuse_reply_write(request, *written);
-    if (end_differs && ctx.end_differs) ctx.end_differs(ino);
+    if (differs && ctx.end_differs) ctx.end_differs(ino);
   });
 }
 
@@ -99,7 +93,7 @@ void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
 }
 
 void fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
-  serve(request, Kind::fsync, [&](Vfs& vfs) { reply_status(request, vfs.fsync(&handle_of(info))); });
+  serve(request, Kind::fsync, [&](Vfs& vfs) { reply_status(request, vfs.fsync(handle_of(info))); });
 }
 
 }  // namespace

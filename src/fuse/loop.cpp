@@ -19,6 +19,9 @@ constexpr std::int64_t kSpinNs = 50'000;
 // How long requests that wait for Postgres may go on after hurry().
 constexpr std::int64_t kGraceNs = 2 * kSecondNs;
 
+// INIT up to its flags: older kernels send no more.
+constexpr std::size_t kInitBytes = 16;
+
 thread_local bool has_place = false;
 // Made by start_thread(); the first thread is run()'s caller.
 thread_local bool may_end = false;
@@ -230,6 +233,13 @@ Loop::Got Loop::receive(fuse_buf& buffer) {
 }
 
 void Loop::answer(fuse_buf request) {
+  const auto* header = static_cast<const fuse_in_header*>(request.mem);
+  if (header->opcode == FUSE_INIT && request.size >= sizeof *header + kInitBytes) {
+    fuse_init_in init{};
+    std::memcpy(&init, header + 1, kInitBytes);
+    context_.offered = init.flags;
+  }
+  worker().raw = take_raw_flags(request, context_.agreed);
   fuse_session_process_buf(session_, &request);
 }
 

@@ -62,19 +62,21 @@ void init(void*, fuse_conn_info* info) {
   // On its own account the kernel stops asking for attributes after the first page of a directory, and then looks up
   // every name; here attributes are in memory with the names.
   info->want &= ~unsigned{FUSE_CAP_READDIRPLUS_AUTO};
-  // libfuse 3.17 really asks for HANDLE_KILLPRIV, which would leave setuid bits to us without telling when.
+  // libfuse 3.17 really asks for HANDLE_KILLPRIV, which would leave setuid bits to us without telling when. Its second
+  // version tells, but libfuse does not pass that on: raw.hpp.
   info->want &= ~unsigned{FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV};
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
   info->want &= ~unsigned{FUSE_CAP_HANDLE_KILLPRIV_V2};
 #endif
 }
 
-/// libfuse 3.14 never asks for parallel look-ups; the first answer it writes is INIT's, and is mended here.
+/// What no libfuse, or only a newer one, asks for. The first answer it writes is INIT's, and is mended here.
 ssize_t write_hook(int fd, iovec* parts, int count, void* context) {
   auto& ctx = *static_cast<Context*>(context);
   if (!ctx.init_sent.exchange(true) && count == 2 && parts[1].iov_len >= 16) {
     auto* reply = static_cast<fuse_init_out*>(parts[1].iov_base);
-    reply->flags |= FUSE_PARALLEL_DIROPS;
+    ctx.agreed = raw_init_flags(ctx.offered);
+    reply->flags |= ctx.agreed;
   }
   return ::writev(fd, parts, count);
 }
@@ -99,6 +101,7 @@ std::string mount_options(const FuseOptions& options) {
   if (options.read_only) out += ",ro";
   if (options.dev) out += ",dev";
   if (options.suid) out += ",suid";
+  if (options.noexec) out += ",noexec";
   return out;
 }
 

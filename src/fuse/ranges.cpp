@@ -8,10 +8,8 @@ namespace {
 // Answered in steps of this size: the kernel asks again for the rest, and can be interrupted in between.
 constexpr std::uint64_t kMostCopied = 64 << 20;
 
-void fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length, fuse_file_info* info) {
+void fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* info) {
   serve(request, Kind::fallocate, [&](Vfs& vfs) {
-    if (const Status dropped = drop_setgid(request, vfs, ino, true); !dropped.ok())
-      return reply_status(request, dropped);
     reply_status(request, vfs.fallocate(handle_of(info), mode, static_cast<std::uint64_t>(offset),
                                         static_cast<std::uint64_t>(length)));
   });
@@ -28,11 +26,9 @@ void lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_i
   });
 }
 
-void copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t to_ino,
+void copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t,
                      off_t to_offset, fuse_file_info* to, std::size_t length, int) {
   serve(request, Kind::copy_file_range, [&](Vfs& vfs) {
-    if (const Status dropped = drop_setgid(request, vfs, to_ino, true); !dropped.ok())
-      return reply_status(request, dropped);
     const Result<std::uint64_t> copied =
         vfs.copy_range(handle_of(from), static_cast<std::uint64_t>(from_offset), handle_of(to),
                        static_cast<std::uint64_t>(to_offset), std::min<std::uint64_t>(length, kMostCopied));

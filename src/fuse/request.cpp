@@ -1,7 +1,6 @@
 #include "request.hpp"
 
-#include <algorithm>
-#include <vector>
+#include <linux/fuse.h>
 
 namespace sboxfs::fuse {
 namespace {
@@ -51,29 +50,7 @@ void Worker::after_wait() {
   ticket_ = state_.replies.enter();
 }
 
-bool keeps_setgid(fuse_req_t request, gid_t gid) {
-  // Root has CAP_FSETID; the kernel does not tell who else has.
-  if (caller(request).uid == 0 || caller(request).gid == gid) return true;
-  std::vector<gid_t> groups(64);
-  int count = fuse_req_getgroups(request, static_cast<int>(groups.size()), groups.data());
-  if (count > static_cast<int>(groups.size())) {
-    groups.resize(static_cast<std::size_t>(count));
-    count = fuse_req_getgroups(request, count, groups.data());
-  }
-  const auto end = groups.begin() + std::clamp(count, 0, static_cast<int>(groups.size()));
-  return std::find(groups.begin(), end, gid) != end;
-}
-
-Status drop_setgid(fuse_req_t request, Vfs& vfs, Ino ino, bool forgets) {
-  if (caller(request).uid == 0) return {};
-  const std::optional<gid_t> gid = vfs.guarded_setgid(ino);
-  if (!gid || keeps_setgid(request, *gid)) return {};
-  SBOXFS_TRY(vfs.drop_setgid(ino));
-  // Attributes alone wait for nothing, so this thread may send it (fuse_reverse_inval_inode).
-  Context& ctx = context(request);
-  if (forgets) ctx.inval_attr(ino);
-  return {};
-}
+bool we_kill(const Context& ctx) { return (ctx.agreed & FUSE_HANDLE_KILLPRIV_V2) != 0; }
 
 void reply_status(fuse_req_t request, const Status& status) { fuse_reply_err(request, status.code()); }
 

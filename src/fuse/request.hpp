@@ -7,6 +7,7 @@
 #include <atomic>
 #include <exception>
 
+#include "raw.hpp"
 #include "sboxfs/base/blocking.hpp"
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/base/log.hpp"
@@ -59,7 +60,10 @@ struct Context {
   std::array<std::atomic<std::uint64_t>, kKinds> requests{};
   Admission* admission = nullptr;
   std::function<void(Ino)> end_differs;
-  std::function<void(Ino)> inval_attr;
+  std::function<void(Ino)> atime_moved;
+  /// Init flags: what the kernel offered, and what was answered beside libfuse. Written before the first other request.
+  std::uint32_t offered = 0;
+  std::uint32_t agreed = 0;
   std::atomic<bool> init_sent{false};
 };
 
@@ -87,6 +91,9 @@ class Worker final : public BlockingObserver {
     state_.replies.leave(ticket_);
     request_ = nullptr;
   }
+  /// What libfuse did not pass on of the request that is served next.
+  RawFlags raw;
+
   void before_wait() override;
   void after_wait() override;
   /// Any caught signal interrupts (a timer's, a child's), but a local file system never fails with EINTR and programs
@@ -116,8 +123,8 @@ void set_worker(Worker* worker);
 
 inline Context& context(fuse_req_t request) { return *static_cast<Context*>(fuse_req_userdata(request)); }
 
-/// The funnel around every callback: counts it, lets it through the gate, keeps it inside a read-side section, and turns
-/// what nobody expected into EIO with a log line.
+/// The funnel around every callback: counts it, lets it through the gate, keeps it inside a read-side section, and
+/// turns what nobody expected into EIO with a log line.
 template <class Body>
 void serve(fuse_req_t request, Kind kind, Body body) {
   Context& ctx = context(request);
@@ -141,17 +148,15 @@ void serve(fuse_req_t request, Kind kind, Body body) {
   if (gate != nullptr) gate->leave();
 }
 
+/// Whether setuid and setgid bits are ours to clear (FUSE_HANDLE_KILLPRIV_V2).
+bool we_kill(const Context& ctx);
+
 inline Caller caller(fuse_req_t request) {
   const fuse_ctx* who = fuse_req_ctx(request);
   return {who->uid, who->gid, who->pid, who->umask};
 }
 
-/// Whether the caller may leave the setgid bit on what belongs to this group (CAP_FSETID, or a member).
-bool keeps_setgid(fuse_req_t request, gid_t gid);
-
-/// Before a file is changed: takes setgid from one whose group can not execute it, unless the caller may keep it.
-/// `forgets`: the answer will not carry the new mode, so the kernel must be told.
-Status drop_setgid(fuse_req_t request, Vfs& vfs, Ino ino, bool forgets);
+inline Kill kill_of(fuse_req_t request) { return {worker().raw.kill_suidgid, caller(request)}; }
 
 // Replies. All of them end the request.
 void reply_status(fuse_req_t request, const Status& status);

@@ -61,7 +61,7 @@ void FuseServer::serve(Vfs& vfs) {
   impl_->context.vfs = &vfs;
   impl_->context.end_differs = on_end_differs;
   impl_->context.admission = admission;
-  impl_->context.inval_attr = [this](Ino ino) { inval_attr(ino); };
+  impl_->context.atime_moved = [this](Ino ino) { inval_attr(ino); };
   impl_->loop->run();
 }
 

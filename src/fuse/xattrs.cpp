@@ -1,7 +1,3 @@
-#include <sys/stat.h>
-
-#include <cstring>
-
 #include "request.hpp"
 
 namespace sboxfs::fuse {
@@ -20,13 +16,7 @@ void reply_value(fuse_req_t request, const std::string& value, std::size_t size)
 
 void setxattr(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, std::size_t size, int flags) {
   serve(request, Kind::setxattr, [&](Vfs& vfs) {
-    bool kill_setgid = false;
-    if (std::strcmp(name, "system.posix_acl_access") == 0) {
-      const Result<Found> found = vfs.getattr(ino, nullptr);
-      if (!found.ok()) return reply_status(request, found.error());
-      kill_setgid = (found->attr.mode & S_ISGID) != 0 && !keeps_setgid(request, found->attr.gid);
-    }
-    reply_status(request, vfs.setxattr(ino, name, {value, size}, flags, kill_setgid));
+    reply_status(request, vfs.setxattr(ino, name, {value, size}, flags, worker().raw.acl_kill_sgid));
   });
 }
 
@@ -43,16 +33,13 @@ void getxattr(fuse_req_t request, fuse_ino_t ino, const char* name, std::size_t 
 
 void listxattr(fuse_req_t request, fuse_ino_t ino, std::size_t size) {
   serve(request, Kind::listxattr, [&](Vfs& vfs) {
-    const Result<std::vector<std::string>> names = vfs.listxattr(ino);
+    const Result<std::vector<std::string>> names = vfs.listxattr(caller(request), ino);
     if (!names.ok()) {
       fuse_reply_err(request, names.code());
       return;
     }
     std::string all;
-    // Only whoever can read them sees trusted attributes listed (xattr(7)).
-    const bool sees_trusted = caller(request).uid == 0;
     for (const std::string& name : *names) {
-      if (!sees_trusted && name.rfind("trusted.", 0) == 0) continue;
       all += name;
       all += '\0';
     }

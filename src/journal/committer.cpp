@@ -164,12 +164,22 @@ void Committer::lose(InFlight flight, CommitState why) {
     state_.flying = {};
     state_.writable = false;
     ++state_.generation;
-    ++state_.losses;
+    remember_lost(lost, ++state_.losses);
     if (why == CommitState::destroyed) state_.destroyed = true;
     state_.committed.notify_all();
   }
   log::error("changes_lost: ", why == CommitState::destroyed ? "the sandbox was destroyed" : "the lease was lost");
   if (events_.lost) events_.lost(why, lost, dropped);
+}
+
+void Committer::remember_lost(const std::vector<InFlight>& lost, std::uint64_t loss) {
+  for (const InFlight& batch : lost) {
+    for (const Ino ino : batch.keys.inodes) state_.lost[ino] = loss;
+    for (const Ino ino : batch.keys.files) state_.lost[ino] = loss;
+    for (const DirentKey& name : batch.keys.names) state_.lost[name.parent] = loss;
+    for (const JournalKeys::ChunkKey& chunk : batch.keys.chunks) state_.lost[chunk.ino] = loss;
+    for (const JournalKeys::XattrKey& xattr : batch.keys.xattrs) state_.lost[xattr.ino] = loss;
+  }
 }
 
 bool Committer::was_lost(std::uint64_t number) const {

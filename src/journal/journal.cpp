@@ -21,6 +21,7 @@ void add_range(std::vector<Range>& ranges, std::uint64_t from, std::uint64_t to)
 
 // Beyond this many pieces the change row names their hull: a delta must stay small.
 constexpr std::size_t kMaxChangedRanges = 64;
+constexpr std::size_t kMostLazy = 100'000;
 
 }  // namespace
 
@@ -37,7 +38,10 @@ void Journal::touch(Inode& inode, std::uint8_t what) {
   inode.changed |= what;
 }
 
-void Journal::touch_lazily(Inode& inode) { lazy_.push_back(inode.ino); }
+void Journal::touch_lazily(Inode& inode) {
+  // Without a batch for long, the list must not grow on and on: who is not on it then is left out.
+  if (lazy_.size() < kMostLazy && (lazy_.empty() || lazy_.back() != inode.ino)) lazy_.push_back(inode.ino);
+}
 
 void Journal::touch_name(Inode& dir, std::uint64_t cookie, DirItem& item) {
   if (!list(item.dirty, dir)) return;

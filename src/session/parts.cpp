@@ -35,6 +35,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   mount.allow_other = options.allow_other;
   mount.dev = options.dev;
   mount.suid = options.suid;
+  mount.noexec = options.noexec;
   mount.read_only = options.vfs.read_only;
   SBOXFS_ASSIGN(fuse, FuseServer::mount(mount, *state));
   notifier.emplace(state->replies, *fuse, [this](Ino ino) -> std::optional<Ino> {

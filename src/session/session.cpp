@@ -109,7 +109,8 @@ void Session::request_stop() {
 void Session::set_idle_use(IdleUse use) { parts_->idle_use = std::move(use); }
 
 Status Session::sync(std::string* warning) {
-  SBOXFS_TRY(parts_->vfs->fsync(nullptr));
+  if (parts_->state->destroyed) return fail(ESTALE);
+  SBOXFS_TRY(parts_->committer->sync());
   Version version = 0;
   {
     MutexLock lock(parts_->state->mu);

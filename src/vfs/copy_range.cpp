@@ -1,3 +1,6 @@
+#include <linux/falloc.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -56,6 +59,7 @@ Result<bool> share_chunk(Operation& op, Inode& from, std::uint32_t from_idx, Ino
   to.attr.size = std::max(to.attr.size, end);
   to.attr.mtime = to.attr.ctime = op.now();
   op.state.journal.changed_data(to, start, end);
+  drop_capability(op, to);
   return true;
 }
 
@@ -71,7 +75,38 @@ std::string joined(const std::vector<Vfs::Piece>& pieces) {
   return bytes;
 }
 
+/// How far the source is all hole, or all data, from `at` on: at most `bytes`.
+struct Run {
+  bool hole = false;
+  std::uint32_t bytes = 0;
+};
+Result<Run> run_at(Vfs& vfs, Handle& from, std::uint64_t at, std::uint32_t bytes) {
+  const Result<std::uint64_t> data = vfs.seek(from, at, SEEK_DATA);
+  // ENXIO: nothing but a hole to the end of the file.
+  if (!data.ok() && data.code() != ENXIO) return Error(data.error());
+  const std::uint64_t hole_end = data.ok() ? *data : at + bytes;
+  if (hole_end > at) return Run{true, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, hole_end - at))};
+  SBOXFS_ASSIGN(const std::uint64_t data_end, vfs.seek(from, at, SEEK_HOLE));
+  return Run{false, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, data_end - at))};
+}
+
 }  // namespace
+
+Status Vfs::copy_hole(Handle& to, std::uint64_t target, std::uint64_t bytes) {
+  SBOXFS_TRY(fallocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, target, bytes));
+  Operation op(*this);
+  return op.changing([&]() -> Status {
+    op.state.mu.assert_held();
+    Inode* inode = open_file(op, to);
+    if (inode == nullptr) return Operation::missing();
+    const std::uint64_t end = target + bytes;
+    if (end <= inode->attr.size) return {};
+    const std::uint64_t old_size = inode->attr.size;
+    inode->attr.size = end;
+    op.state.journal.changed_data(*inode, old_size, end);
+    return {};
+  });
+}
 
 Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, Handle& to, std::uint64_t to_offset,
                                       std::uint64_t length) {
@@ -100,9 +135,14 @@ Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, H
         return std::uint64_t{bytes};
       }
     }
-    SBOXFS_ASSIGN(const std::vector<Piece> pieces, read(from, at, bytes));
+    SBOXFS_ASSIGN(const Run run, run_at(*this, from, at, bytes));
+    if (run.hole) {
+      SBOXFS_TRY(copy_hole(to, target, run.bytes));
+      return std::uint64_t{run.bytes};
+    }
+    SBOXFS_ASSIGN(const std::vector<Piece> pieces, read(from, at, run.bytes));
     bool differs = false;
-    SBOXFS_ASSIGN(const std::size_t written, write(to, target, joined(pieces), false, differs));
+    SBOXFS_ASSIGN(const std::size_t written, write(to, target, joined(pieces), {}, differs));
     return std::uint64_t{written};
   };
   std::uint64_t done = 0;

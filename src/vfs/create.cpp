@@ -22,17 +22,14 @@ Result<Vfs::Created> Vfs::create(const Caller& who, Ino parent, std::string_view
         SBOXFS_TRY(op.room_for(0, 1));
         Birth birth;
         if (!make_birth(op, *dir, who, S_IFREG | (mode & 07777U), birth)) return Operation::missing();
-        Inode* inode = make_inode(op, *dir, name, birth, 0, {});
+        Inode* inode = make_inode(op, *dir, birth, 0, {});
         if (inode == nullptr) return Operation::missing();
+        name_inode(op, *dir, name, *inode);
         std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
         handle->wrote = true;
         return Created{op.looked_up(*inode), std::move(handle)};
       },
-      [&](const Result<Created>& made) {
-        op.state.mu.assert_held();
-        close_handle(op.state, *made->handle);
-        if (op.state.tree.forget(made->found.ino, 1) == 0) drop_if_unused(op.state, made->found.ino);
-      });
+      take_back_created(op));
 }
 
 }  // namespace sboxfs

@@ -125,6 +125,7 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
       }
     }
     if (!keep && end > inode->attr.size) inode->attr.size = end;
+    drop_capability(op, *inode);
     inode->attr.mtime = inode->attr.ctime = op.now();
     op.state.journal.touch(*inode);
     return {};

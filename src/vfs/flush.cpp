@@ -10,6 +10,23 @@ Status not_lost(const State& state, const Handle& handle) {
   return {};
 }
 
+/// Changes of the inode, whoever made them (a mapping, another handle), may be among those that were lost after `told`.
+Status none_lost(State& state, Ino ino, std::uint64_t told) {
+  MutexLock lock(state.mu);
+  const auto lost = state.lost.find(ino);
+  if (lost != state.lost.end() && lost->second > told) return fail(EIO, "changes were lost with the lease");
+  return {};
+}
+
+/// The same for a handle; it is told once.
+Status none_lost(State& state, Handle& handle) {
+  SBOXFS_TRY(not_lost(state, handle));
+  const std::uint64_t losses = state.losses;
+  const Status status = none_lost(state, handle.ino, handle.told);
+  if (!status.ok()) handle.told = losses;
+  return status;
+}
+
 }  // namespace
 
 Status Vfs::flush(Handle& handle) {
@@ -20,11 +37,22 @@ Status Vfs::flush(Handle& handle) {
   return not_lost(state_, handle);
 }
 
-Status Vfs::fsync(const Handle* handle) {
+Status Vfs::fsync(Handle& handle) {
   if (state_.destroyed) return fail(ESTALE);
-  if (handle != nullptr) SBOXFS_TRY(not_lost(state_, *handle));
+  SBOXFS_TRY(none_lost(state_, handle));
   SBOXFS_TRY(committer_.sync());
-  return handle != nullptr ? not_lost(state_, *handle) : Status();
+  return none_lost(state_, handle);
+}
+
+Status Vfs::fsync_dir(Ino dir) {
+  if (state_.destroyed) return fail(ESTALE);
+  Status status = none_lost(state_, dir, 0);
+  if (status.ok()) status = committer_.sync();
+  if (status.ok()) status = none_lost(state_, dir, 0);
+  // No handle remembers who was told: the first one is.
+  MutexLock lock(state_.mu);
+  if (!status.ok()) state_.lost.erase(dir);
+  return status;
 }
 
 }  // namespace sboxfs

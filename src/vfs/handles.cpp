@@ -7,6 +7,8 @@
 
 namespace sboxfs {
 namespace {
+constexpr std::int64_t kDay = 24 * 3600 * kSecondNs;
+
 bool writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 }  // namespace
 
@@ -15,6 +17,7 @@ std::unique_ptr<Handle> open_handle(Operation& op, Inode& inode, int flags) {
   handle->ino = inode.ino;
   handle->flags = flags;
   handle->losses = op.state.losses;
+  handle->told = handle->losses;
   ++inode.opens;
   if (writes(flags) && ++inode.writers == 1) op.state.open_for_writing.insert(inode.ino);
   return handle;
@@ -29,22 +32,19 @@ void close_handle(State& state, const Handle& handle) {
 }
 
 void hold(State& state, Inode& inode, std::int64_t blocks) {
+  // Another session may have removed the name: then all it has is counted from now on.
+  if (!inode.held) blocks = static_cast<std::int64_t>(inode.attr.blocks);
   state.held.add(blocks, inode.held ? 0 : 1);
   inode.held = true;
   inode.held_blocks += blocks;
 }
 
-namespace {
-
 void let_go(State& state, Inode& inode) {
-  state.mu.assert_held();
   if (!inode.held) return;
   state.held.add(-inode.held_blocks, -1);
   inode.held = false;
   inode.held_blocks = 0;
 }
-
-}  // namespace
 
 void drop_if_unused(State& state, Ino ino) {
   Inode* inode = state.tree.peek(ino);
@@ -58,18 +58,32 @@ void drop_if_unused(State& state, Ino ino) {
   if (inode->lookups == 0 && inode->pins == 0) state.tree.erase(ino);
 }
 
-bool kill_suid(Operation& op, Inode& inode) {
-  bool changed = false;
-  const std::uint32_t mode = inode.attr.mode;
-  if (inode.is_file()) {
-    if ((mode & S_ISUID) != 0) inode.attr.mode &= ~std::uint32_t{S_ISUID};
-    // Without group execute the bit once meant mandatory locking, and stays.
-    if ((mode & S_ISGID) != 0 && (mode & S_IXGRP) != 0) inode.attr.mode &= ~std::uint32_t{S_ISGID};
-    changed = inode.attr.mode != mode;
+bool touch_atime(Operation& op, Inode& inode) {
+  const VfsOptions& options = op.options;
+  if (options.read_only || options.atime == Atime::never || !op.state.writable) return false;
+  if (options.nodiratime && inode.is_dir()) return false;
+  const std::int64_t now = op.now();
+  const Attr& attr = inode.attr;
+  const bool recent = attr.atime > attr.mtime && attr.atime > attr.ctime && now - attr.atime < kDay;
+  if (options.atime == Atime::relative && recent) return false;
+  inode.attr.atime = now;
+  op.state.journal.touch_lazily(inode);
+  return true;
+}
+
+std::optional<std::uint32_t> without_suid(Operation& op, const Inode& inode, const Caller& who) {
+  std::uint32_t mode = inode.attr.mode & ~std::uint32_t{S_ISUID};
+  if ((mode & S_ISGID) == 0) return mode;
+  if ((mode & S_IXGRP) == 0) {
+    const Credentials* credentials = op.credentials(who);
+    if (credentials == nullptr) return std::nullopt;
+    if (credentials->fsetid || credentials->in_group(inode.attr.gid)) return mode;
   }
-  if (inode.xattrs && erase_xattr(op, inode, "security.capability")) changed = true;
-  if (changed) op.state.journal.touch(inode);
-  return changed;
+  return mode & ~std::uint32_t{S_ISGID};
+}
+
+bool drop_capability(Operation& op, Inode& inode) {
+  return inode.xattrs && erase_xattr(op, inode, "security.capability");
 }
 
 }  // namespace sboxfs

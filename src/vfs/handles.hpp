@@ -21,8 +21,20 @@ void drop_if_unused(State& state, Ino ino) REQUIRES(state.mu);
 /// Of an open inode without a name: it takes so many more (or fewer) blocks in State::held.
 void hold(State& state, Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
 
-/// setuid and setgid cleared as write(2), truncate(2) and chown(2) do; security.capability goes. True when changed.
-/// Call with xattrs() loaded when the inode has any.
-bool kill_suid(Operation& op, Inode& inode) REQUIRES(op.state.mu);
+/// It is closed, or gets a name: it takes nothing there any more.
+void let_go(State& state, Inode& inode) REQUIRES(state.mu);
+
+/// Reading moves atime, by the mount's rule, in memory only: it rides in a batch that is made anyway. True when it
+/// moved.
+bool touch_atime(Operation& op, Inode& inode) REQUIRES(op.state.mu);
+
+/// What clearing setuid and setgid would leave of the mode, by write(2)'s, truncate(2)'s and chown(2)'s rule: setgid
+/// without group execute (it once meant mandatory locking) only goes when `who` is not in the file's group. Nothing
+/// when `who` must be asked about first: the attempt returns missing().
+std::optional<std::uint32_t> without_suid(Operation& op, const Inode& inode, const Caller& who) REQUIRES(op.state.mu);
+
+/// File capabilities go with every change of contents or owner, whoever makes it. xattrs() must be loaded. True when
+/// there were any.
+bool drop_capability(Operation& op, Inode& inode) REQUIRES(op.state.mu);
 
 }  // namespace sboxfs

@@ -6,6 +6,17 @@ namespace sboxfs {
 namespace {
 // ext4 has 65,000; nothing here needs a limit, but programs expect one (EMLINK) before the counter ends.
 constexpr std::uint32_t kMostLinks = 65'000;
+
+/// What tmpfile() made becomes a file like any other.
+void first_name(Operation& op, Inode& dir, std::string_view name, Inode& inode) {
+  op.state.mu.assert_held();
+  inode.unlinked = inode.linkable = false;
+  let_go(op.state, inode);
+  // Committed as an orphan before: this takes the orphan's row back.
+  if (inode.orphan_in_store) op.state.journal.unpin(inode);
+  name_inode(op, dir, name, inode);
+}
+
 }  // namespace
 
 Result<Found> Vfs::link(Ino ino, Ino parent, std::string_view name) {
@@ -23,14 +34,18 @@ Result<Found> Vfs::link(Ino ino, Ino parent, std::string_view name) {
         if (found.state == Tree::Name::State::unknown) return Operation::missing();
         if (found.state == Tree::Name::State::present) return fail(EEXIST);
         if (inode->is_dir()) return fail(EPERM);
-        if (inode->unlinked) return fail(ENOENT);
+        if (inode->unlinked && !inode->linkable) return fail(ENOENT);
         if (inode->attr.nlink >= kMostLinks) return fail(EMLINK);
-        DirItem& item = op.state.tree.set_name(*dir, cookie, name, ino,
-                                               static_cast<std::uint8_t>((inode->attr.mode & S_IFMT) >> 12));
-        op.state.journal.touch_name(*dir, cookie, item);
         ++inode->attr.nlink;
         inode->attr.ctime = op.now();
         op.state.journal.touch(*inode);
+        if (inode->unlinked) {
+          first_name(op, *dir, name, *inode);
+          return op.looked_up(*inode);
+        }
+        DirItem& item = op.state.tree.set_name(*dir, cookie, name, ino,
+                                               static_cast<std::uint8_t>((inode->attr.mode & S_IFMT) >> 12));
+        op.state.journal.touch_name(*dir, cookie, item);
         touch_dir(op, *dir);
         return op.looked_up(*inode);
       },

@@ -73,8 +73,7 @@ bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth
   return true;
 }
 
-Inode* make_inode(Operation& op, Inode& dir, std::string_view name, const Birth& birth, dev_t rdev,
-                  std::string_view target) {
+Inode* make_inode(Operation& op, Inode& dir, const Birth& birth, dev_t rdev, std::string_view target) {
   const Ino ino = op.new_ino();
   if (ino == 0) return nullptr;
   Inode& inode = op.state.tree.obtain(ino);
@@ -93,7 +92,6 @@ Inode* make_inode(Operation& op, Inode& dir, std::string_view name, const Birth&
   if (S_ISDIR(birth.mode)) {
     inode.dir = std::make_unique<DirNode>();
     inode.dir->loaded.add(0, ~std::uint64_t{0});
-    ++dir.attr.nlink;
   } else if (S_ISREG(birth.mode)) {
     Tree::file(inode).loaded.add(0, ~std::uint64_t{0});
     inode.file->ranges_loaded = true;
@@ -101,13 +99,17 @@ Inode* make_inode(Operation& op, Inode& dir, std::string_view name, const Birth&
   op.state.journal.touch(inode);
   if (!birth.access_acl.empty()) store_xattr(op, inode, kAclAccess, birth.access_acl);
   if (!birth.default_acl.empty()) store_xattr(op, inode, kAclDefault, birth.default_acl);
+  return &inode;
+}
+
+void name_inode(Operation& op, Inode& dir, std::string_view name, Inode& inode) {
   const std::uint64_t cookie = op.state.tree.cookie(name);
   DirItem& item =
-      op.state.tree.set_name(dir, cookie, name, ino, static_cast<std::uint8_t>((birth.mode & S_IFMT) >> 12));
+      op.state.tree.set_name(dir, cookie, name, inode.ino, static_cast<std::uint8_t>((inode.attr.mode & S_IFMT) >> 12));
   op.state.journal.touch_name(dir, cookie, item);
+  if (inode.is_dir()) ++dir.attr.nlink;
   touch_dir(op, dir);
-  op.charge(0, 1);
-  return &inode;
+  op.charge(static_cast<std::int64_t>(inode.attr.blocks), 1);
 }
 
 Result<Found> make_node(Operation& op, const Caller& who, Ino parent, std::string_view name, mode_t mode, dev_t rdev,
@@ -123,8 +125,9 @@ Result<Found> make_node(Operation& op, const Caller& who, Ino parent, std::strin
         SBOXFS_TRY(op.room_for(0, 1));
         Birth birth;
         if (!make_birth(op, *dir, who, mode, birth)) return Operation::missing();
-        Inode* inode = make_inode(op, *dir, name, birth, rdev, target);
+        Inode* inode = make_inode(op, *dir, birth, rdev, target);
         if (inode == nullptr) return Operation::missing();
+        name_inode(op, *dir, name, *inode);
         return op.looked_up(*inode);
       },
       take_back_lookup(op));

@@ -34,6 +34,15 @@ inline auto take_back_lookup(Operation& op) {
   };
 }
 
+/// The same for a file that was created and opened.
+inline auto take_back_created(Operation& op) {
+  return [&op](const Result<Vfs::Created>& made) {
+    op.state.mu.assert_held();
+    close_handle(op.state, *made->handle);
+    if (op.state.tree.forget(made->found.ino, 1) == 0) drop_if_unused(op.state, made->found.ino);
+  };
+}
+
 /// What a new inode gets from its directory (setgid, default ACL) and its maker (owner, umask).
 struct Birth {
   mode_t mode = 0;
@@ -45,9 +54,12 @@ struct Birth {
 /// False with op.need set when the directory's ACL must be loaded first.
 bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth& birth) REQUIRES(op.state.mu);
 
-/// Makes a new inode and its name; everything needed has been found before. Returns null when out of numbers.
-Inode* make_inode(Operation& op, Inode& dir, std::string_view name, const Birth& birth, dev_t rdev,
-                  std::string_view target) REQUIRES(op.state.mu);
+/// Makes a new inode that has no name yet; everything needed has been found before. Null when out of numbers.
+Inode* make_inode(Operation& op, Inode& dir, const Birth& birth, dev_t rdev, std::string_view target)
+    REQUIRES(op.state.mu);
+
+/// Gives a new inode its name; it counts from now on.
+void name_inode(Operation& op, Inode& dir, std::string_view name, Inode& inode) REQUIRES(op.state.mu);
 
 /// mknod, mkdir and symlink whole.
 Result<Found> make_node(Operation& op, const Caller& who, Ino parent, std::string_view name, mode_t mode, dev_t rdev,

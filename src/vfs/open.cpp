@@ -16,9 +16,23 @@ Result<Inode*> openable(Operation& op, Ino ino) {
   return inode;
 }
 
+/// O_TRUNC's part, and whether it cleared anything of the mode; false with something missing.
+Result<bool> truncate_at_open(Operation& op, Inode& inode, const Kill& kill, bool& cleared) {
+  op.state.mu.assert_held();
+  if (!inode.is_file()) return true;
+  const auto mode = kill.suid_sgid ? without_suid(op, inode, kill.who) : inode.attr.mode;
+  if (!mode) return false;
+  SBOXFS_TRY(truncate_inode(op, inode, 0));
+  if (!op.need.nothing()) return false;
+  cleared = *mode != inode.attr.mode;
+  inode.attr.mode = *mode;
+  if (drop_capability(op, inode)) cleared = true;
+  return true;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, bool kill) {
+Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) {
   // Under O_TRUNC the kernel holds locks that a notification waits for; truncating takes the lease, which adopts.
   const bool refreshes = options_.durability == Durability::cto && (flags & O_TRUNC) == 0;
   if (refreshes && refresh) SBOXFS_TRY(refresh());
@@ -28,7 +42,10 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, bool kill) {
       op.state.mu.assert_held();
       SBOXFS_ASSIGN(Inode * inode, openable(op, ino));
       if (inode == nullptr) return Operation::missing();
-      return open_handle(op, *inode, flags);
+      std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
+      const bool reads = (flags & O_ACCMODE) != O_WRONLY && (flags & O_NOATIME) == 0;
+      handle->atime_moved = reads && touch_atime(op, *inode);
+      return handle;
     });
   }
   return op.changing(
@@ -36,13 +53,12 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, bool kill) {
         op.state.mu.assert_held();
         SBOXFS_ASSIGN(Inode * inode, openable(op, ino));
         if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
-        if (inode->is_file()) {
-          SBOXFS_TRY(truncate_inode(op, *inode, 0));
-          if (!op.need.nothing()) return Operation::missing();
-          if (kill) kill_suid(op, *inode);
-        }
+        bool cleared = false;
+        SBOXFS_ASSIGN(const bool done, truncate_at_open(op, *inode, kill, cleared));
+        if (!done) return Operation::missing();
         std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
         handle->wrote = true;
+        handle->cleared = cleared;
         return handle;
       },
       [&](const Result<std::unique_ptr<Handle>>& opened) {

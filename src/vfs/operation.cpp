@@ -64,6 +64,11 @@ Ino Operation::new_ino() {
   return state.next_ino++;
 }
 
+const Credentials* Operation::credentials(const Caller& who) {
+  if (!known_) wants_ = &who;
+  return known_ ? &*known_ : nullptr;
+}
+
 Status Operation::room_for(std::int64_t blocks, std::int64_t inodes) const {
   const Usage usage = state.usage;
   const auto over = [](std::uint64_t quota, std::uint64_t used, std::int64_t more) {

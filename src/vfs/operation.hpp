@@ -19,7 +19,8 @@ class Operation {
         committer(vfs.committer_),
         access(vfs.access_),
         clock(vfs.clock_),
-        options(vfs.options_) {}
+        options(vfs.options_),
+        vfs_(vfs) {}
 
   State& state;
   Fetcher& fetcher;
@@ -42,11 +43,16 @@ class Operation {
         MutexLock lock(state.mu);
         SBOXFS_TRY(usable());
         need = {};
+        wants_ = nullptr;
         now_ = 0;
         auto result = attempt();
-        if (need.nothing()) return result;
+        if (need.nothing() && wants_ == nullptr) return result;
       }
-      SBOXFS_TRY(fetcher.fetch(need));
+      if (wants_ != nullptr) {
+        known_ = vfs_.credentials(*wants_);
+      } else {
+        SBOXFS_TRY(fetcher.fetch(need));
+      }
     }
   }
 
@@ -66,9 +72,10 @@ class Operation {
         if (writable) {
           need = {};
           out_of_inos_ = false;
+          wants_ = nullptr;
           now_ = 0;
           auto result = attempt();
-          if (need.nothing() && !out_of_inos_) {
+          if (need.nothing() && !out_of_inos_ && wants_ == nullptr) {
             const std::uint64_t batch = state.journal.newest();
             state.work.notify_one();
             if (options.durability != Durability::sync || !result.ok()) return result;
@@ -85,6 +92,8 @@ class Operation {
         SBOXFS_TRY(access.acquire());
       } else if (out_of_inos_) {
         SBOXFS_TRY(access.more_inos());
+      } else if (wants_ != nullptr) {
+        known_ = vfs_.credentials(*wants_);
       } else {
         SBOXFS_TRY(fetcher.fetch(need));
       }
@@ -128,6 +137,10 @@ class Operation {
   /// The next inode number; 0 when the lease's range is used up: the attempt returns missing() and is tried again.
   Ino new_ino() REQUIRES(state.mu);
 
+  /// What /proc says about the caller; null: not asked yet, the attempt returns missing() and is tried again. `who`
+  /// must outlive the operation.
+  const Credentials* credentials(const Caller& who);
+
   /// EDQUOT when the sandbox's quota has no room for so many more 4 KiB blocks and inodes; open files without a name
   /// take room too.
   Status room_for(std::int64_t blocks, std::int64_t inodes) const REQUIRES(state.mu);
@@ -137,8 +150,11 @@ class Operation {
   void add_blocks(Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
 
  private:
+  Vfs& vfs_;
   bool out_of_inos_ = false;
   std::int64_t now_ = 0;  // of this attempt; 0: not asked for yet
+  const Caller* wants_ = nullptr;
+  std::optional<Credentials> known_;
 };
 
 /// ENAMETOOLONG above 255 bytes; EINVAL for "", ".", ".." and a name with a slash (the kernel sends none of them).

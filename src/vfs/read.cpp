@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "chunks.hpp"
+#include "handles.hpp"
 
 namespace sboxfs {
 namespace {
@@ -10,7 +11,6 @@ namespace {
 constexpr std::uint32_t kSmallWindow = 8;
 constexpr std::uint32_t kLargeWindow = 32;
 constexpr std::uint64_t kNear = 1 << 20;
-constexpr std::int64_t kDay = 24 * 3600 * kSecondNs;
 
 void add_piece(std::vector<Vfs::Piece>& pieces, const Bytes& bytes, std::uint32_t from, std::uint32_t to) {
   const std::uint32_t have =
@@ -36,17 +36,6 @@ void read_ahead(Operation& op, Inode& inode, std::uint32_t first) {
   }
   for (Need::Content& content : asked)
     if (content.idx > last) op.need.contents.push_back(std::move(content));
-}
-
-/// relatime, in memory only: it rides in a batch that is made anyway.
-void touch_atime(Operation& op, Inode& inode) {
-  op.state.mu.assert_held();
-  if (op.options.noatime || op.options.read_only || !op.state.writable) return;
-  const std::int64_t now = op.now();
-  const Attr& attr = inode.attr;
-  if (attr.atime > attr.mtime && attr.atime > attr.ctime && now - attr.atime < kDay) return;
-  inode.attr.atime = now;
-  op.state.journal.touch_lazily(inode);
 }
 
 }  // namespace

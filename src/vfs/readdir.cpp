@@ -1,5 +1,6 @@
 #include <dirent.h>
 
+#include "handles.hpp"
 #include "operation.hpp"
 
 namespace sboxfs {
@@ -26,6 +27,7 @@ Result<std::vector<Listed>> Vfs::readdir(Ino ino, std::uint64_t offset, std::siz
     Inode* dir = op.inode(ino);
     if (dir == nullptr) return Operation::missing();
     if (!dir->is_dir()) return fail(ENOTDIR);
+    if (offset == 0) touch_atime(op, *dir);
     add_dots(op, *dir, offset, out);
     if (dir->unlinked) return out;
     // An offset is the cookie of the last entry that was sent: go on with the next cookie.

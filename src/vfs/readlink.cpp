@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include "handles.hpp"
 #include "operation.hpp"
 
 namespace sboxfs {
@@ -11,6 +12,7 @@ Result<std::string> Vfs::readlink(Ino ino) {
     Inode* inode = op.inode(ino);
     if (inode == nullptr) return Operation::missing();
     if (!S_ISLNK(inode->attr.mode)) return fail(EINVAL);
+    touch_atime(op, *inode);
     return inode->target ? *inode->target : std::string();
   });
 }

@@ -10,13 +10,19 @@ namespace {
 
 bool changes_owner(const AttrChange& change) { return change.uid.has_value() || change.gid.has_value(); }
 
-/// Owner and group, and what chown(2) clears.
+/// Whether the kernel leaves it to us to clear setuid and setgid now: with a changed owner (unless the mode comes
+/// along, where the kernel has cleared them itself), when it says so, or by a change of nothing.
+bool kills(const Inode& inode, const AttrChange& change) {
+  if (inode.is_dir()) return false;
+  const bool nothing = !change.mode && !change.size && !change.atime && !change.mtime && !change.atime_now &&
+                       !change.mtime_now && !change.ctime;
+  return change.kill_suid || (changes_owner(change) && !change.mode) || (nothing && change.we_kill);
+}
+
 void change_owner(Operation& op, Inode& inode, const AttrChange& change) {
   op.state.mu.assert_held();
   if (change.uid && !op.options.uid) inode.attr.uid = *change.uid;
   if (change.gid && !op.options.gid) inode.attr.gid = *change.gid;
-  // The kernel sends the mode along where it clears the bits itself.
-  if (!inode.is_dir() && !change.mode) kill_suid(op, inode);
 }
 
 void change_mode(Operation& op, Inode& inode, mode_t mode) {
@@ -37,16 +43,18 @@ void change_times(Operation& op, Inode& inode, const AttrChange& change, std::in
 
 }  // namespace
 
-Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change, const Handle* handle) {
-  (void)who;  // the kernel has checked who may (default_permissions)
-  (void)handle;
+Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change, Handle* handle) {
+  // Who may is the kernel's to check (default_permissions).
   Operation op(*this);
-  return op.changing([&]() -> Result<Found> {
+  Result<Found> result = op.changing([&]() -> Result<Found> {
     op.state.mu.assert_held();
     Inode* inode = op.inode(ino);
     if (inode == nullptr) return Operation::missing();
-    const bool needs_xattrs = change.mode || changes_owner(change) || change.size || change.kill_suid;
+    const bool kill = kills(*inode, change);
+    const bool needs_xattrs = change.mode || changes_owner(change) || change.size || kill;
     if (needs_xattrs && !op.xattrs(*inode)) return Operation::missing();
+    const auto killed = kill ? without_suid(op, *inode, who) : inode->attr.mode;
+    if (!killed) return Operation::missing();
     if (change.size) {
       if (inode->is_dir()) return fail(EISDIR);
       if (!inode->is_file()) return fail(EINVAL);
@@ -54,14 +62,17 @@ Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change,
       if (!op.need.nothing()) return Operation::missing();
     }
     const std::int64_t now = op.now();
+    inode->attr.mode = *killed;
+    if (kill || change.size || changes_owner(change)) drop_capability(op, *inode);
     if (changes_owner(change)) change_owner(op, *inode, change);
     if (change.mode) change_mode(op, *inode, *change.mode);
-    if (change.kill_suid) kill_suid(op, *inode);
     change_times(op, *inode, change, now);
     if (!fault::point("setattr.forget_ctime")) inode->attr.ctime = change.ctime ? *change.ctime : now;
     op.state.journal.touch(*inode);
     return op.found(*inode);
   });
+  if (result.ok() && change.size && handle != nullptr) handle->wrote.store(true, std::memory_order_relaxed);
+  return result;
 }
 
 }  // namespace sboxfs

@@ -36,7 +36,7 @@ std::size_t total_bytes(const XattrNode& node) {
 
 }  // namespace
 
-Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, int flags, bool kill_setgid) {
+Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, int flags, bool kill_sgid) {
   SBOXFS_TRY(check_xattr_name(name));
   if (value.size() > kMostValueBytes) return fail(E2BIG);
   Operation op(*this);
@@ -54,7 +54,7 @@ Status Vfs::setxattr(Ino ino, const std::string& name, std::string_view value, i
     bool keep = true;
     if (name == kAclAccess) {
       SBOXFS_ASSIGN(keep, apply_access_acl(op, *inode, value));
-      if (kill_setgid && value.size() > kEmptyAcl) inode->attr.mode &= ~std::uint32_t{S_ISGID};
+      if (kill_sgid && value.size() > kEmptyAcl) inode->attr.mode &= ~std::uint32_t{S_ISGID};
     } else if (name == kAclDefault) {
       SBOXFS_ASSIGN(keep, check_default_acl(*inode, value));
     }

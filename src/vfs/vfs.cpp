@@ -1,5 +1,7 @@
 #include "sboxfs/vfs/vfs.hpp"
 
+#include "credentials.hpp"
+
 namespace sboxfs {
 
 Vfs::Vfs(State& state, Fetcher& fetcher, ContentCache& cache, Committer& committer, WriteAccess& access,
@@ -10,6 +12,8 @@ Vfs::Vfs(State& state, Fetcher& fetcher, ContentCache& cache, Committer& committ
       committer_(committer),
       access_(access),
       clock_(clock),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+  credentials = read_credentials;
+}
 
 }  // namespace sboxfs

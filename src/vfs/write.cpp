@@ -58,7 +58,8 @@ void put_part(Operation& op, Inode& inode, const Part& part, std::string_view da
 
 }  // namespace
 
-Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, bool kill, bool& differs) {
+Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
+                               bool& differs) {
   differs = false;
   if (data.empty()) return std::size_t{0};
   Operation op(*this);
@@ -67,7 +68,9 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     Inode* inode = open_file(op, handle);
     if (inode == nullptr) return Operation::missing();
     if (!inode->is_file()) return fail(EINVAL);
-    if (kill && !op.xattrs(*inode)) return Operation::missing();
+    if (!op.xattrs(*inode)) return Operation::missing();
+    const auto mode = kill.suid_sgid ? without_suid(op, *inode, kill.who) : inode->attr.mode;
+    if (!mode) return Operation::missing();
     const std::uint64_t at = (handle.flags & O_APPEND) != 0 ? inode->attr.size : offset;
     differs = at != offset;
     const std::uint64_t end = at + data.size();
@@ -86,7 +89,9 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     inode->attr.size = std::max(inode->attr.size, end);
     inode->attr.mtime = inode->attr.ctime = op.now();
     op.state.journal.changed_data(*inode, at, end);
-    if (kill) kill_suid(op, *inode);
+    if (*mode != inode->attr.mode) differs = true;
+    inode->attr.mode = *mode;
+    if (drop_capability(op, *inode)) differs = true;
     return data.size();
   });
   if (result.ok()) handle.wrote.store(true, std::memory_order_relaxed);

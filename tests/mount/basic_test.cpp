@@ -65,6 +65,37 @@ TEST_CASE("an unlinked file goes on while it is open, and a write goes where the
   CHECK(in(mounted, "seq 1 200000 | cmp - n") == "");
 }
 
+TEST_CASE("a write asks for no attributes; set-user-ID bits go all the same, by the caller's rights") {
+  FakeStore store;
+  Mounted mounted(store);
+  in(mounted, "touch f g && chmod 6755 g");
+  const std::uint64_t before = mounted.requests("getxattr");
+  const std::string python = R"(python3 -c '
+f = open("f", "wb", 0)
+for i in range(100): f.write(b"x")
+')";
+  CHECK(in(mounted, python) == "");
+  CHECK(mounted.requests("write") >= 100);
+  CHECK(mounted.requests("getxattr") <= before + 2);
+  CHECK(in(mounted, "echo x > g && stat -c %a g") == "6755\n");
+  CHECK(in(mounted, "setpriv --inh-caps=-fsetid --bounding-set=-fsetid sh -c 'echo y >> g'; stat -c %a g") == "755\n");
+}
+
+TEST_CASE("a file without a name gets one") {
+  FakeStore store;
+  Mounted mounted(store);
+  const std::string python = R"(python3 -c '
+import os
+fd = os.open(".", os.O_TMPFILE | os.O_RDWR)
+os.write(fd, b"late")
+print(os.fstat(fd).st_nlink, os.listdir())
+os.link(f"/proc/self/fd/{fd}", "named", src_dir_fd=fd)
+' && cat named)";
+  CHECK(in(mounted, python) == "0 []\nlate");
+  mounted.give_up_lease();
+  for (const std::string& problem : store.problems()) FAIL_CHECK(problem);
+}
+
 TEST_CASE("what is warm asks nothing") {
   FakeStore store;
   Mounted mounted(store);

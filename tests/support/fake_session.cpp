@@ -86,6 +86,8 @@ FakeSession::FakeSession(FakeStore& fake_store, VfsOptions options, FetcherLimit
       fetcher(state, store, adoption, cache, limits),
       committer(state, store, cache, clock, committing, CommitEvents{}),
       vfs(state, fetcher, cache, committer, access, clock, options) {
+  // Root has every capability; everybody else is in one group.
+  vfs.credentials = [](const Caller& who) { return Credentials{{who.gid}, who.uid == 0, who.uid == 0}; };
   committer.start();
 }
 
@@ -128,7 +130,7 @@ Result<Found> FakeSession::find(const std::string& path) {
 Ino FakeSession::write_file(Ino parent, const std::string& name, const std::string& contents) {
   Vfs::Created made = must(vfs.create(root, parent, name, 0644, O_CREAT | O_WRONLY), "create");
   bool differs = false;
-  if (!contents.empty()) must(vfs.write(*made.handle, 0, contents, false, differs), "write");
+  if (!contents.empty()) must(vfs.write(*made.handle, 0, contents, {}, differs), "write");
   vfs.release(std::move(made.handle));
   vfs.forget(made.found.ino, 1);
   return made.found.ino;
@@ -182,7 +184,7 @@ void FakeSession::describe(Ino ino, const std::string& path, std::string& out) {
              " mtime=", attr.mtime, " ctime=", attr.ctime);
   if (S_ISLNK(attr.mode)) out += " -> " + must(vfs.readlink(ino), "readlink");
   if (S_ISREG(attr.mode)) out += " data=" + to_hex(sha256(must(read_file(ino), "read")).view());
-  for (const std::string& name : must(vfs.listxattr(ino), "listxattr"))
+  for (const std::string& name : must(vfs.listxattr(root, ino), "listxattr"))
     out += cat(" ", name, "=", to_hex(must(vfs.getxattr(ino, name), "getxattr")));
   out += '\n';
   if (!S_ISDIR(attr.mode)) return;

@@ -84,7 +84,11 @@ void FakeStore::apply(const Batch& batch, Version version) {
     rows_.orphans.insert(ino);
     rows_.pins.insert(ino);
   }
-  for (Ino ino : batch.unpinned) rows_.pins.erase(ino);
+  for (Ino ino : batch.unpinned) {
+    rows_.pins.erase(ino);
+    const auto named = rows_.inodes.find(ino);
+    if (named != rows_.inodes.end() && named->second.attr.nlink > 0) rows_.orphans.erase(ino);
+  }
   for (Ino ino : batch.gone) {
     if (sessions_ > 1) {
       rows_.orphans.insert(ino);

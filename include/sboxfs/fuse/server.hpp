@@ -26,6 +26,7 @@ struct FuseOptions {
   bool allow_other = false;
   bool dev = false;
   bool suid = false;
+  bool noexec = false;
   bool read_only = false;
 };
 

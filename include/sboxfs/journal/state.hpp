@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "sboxfs/base/mutex.hpp"
@@ -59,6 +60,9 @@ struct State {
   std::atomic<bool> stale{false};
   /// How often uncommitted changes were lost: handles that wrote before answer EIO on fsync and close.
   std::atomic<std::uint64_t> losses{0};
+
+  /// Which of them last hit an inode (its attributes, contents or, of a directory, names).
+  std::unordered_map<Ino, std::uint64_t> lost GUARDED_BY(mu);
 
   /// Between computing a cacheable reply and sending it.
   ReadGate replies;

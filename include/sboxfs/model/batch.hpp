@@ -70,12 +70,13 @@ struct Batch {
   std::vector<PatchPut> patches;
   std::vector<RangesPut> ranges;
   std::vector<XattrPut> xattrs;
-  std::vector<Ino> orphans;        ///< nlink became 0, this session still has them open: an orphan row and a pin
-  std::vector<Ino> gone;           ///< nlink became 0 and not open here: deleted at once if no other session lives,
-                                   ///< else an orphan row
-  std::vector<Ino> unpinned;       ///< orphans this session has closed: its pin goes
-  std::int64_t used_blocks = 0;    ///< change of the sandbox's used 4 KiB blocks
-  std::int64_t used_inodes = 0;    ///< change of its number of inodes
+  std::vector<Ino> orphans;      ///< nlink became 0, this session still has them open: an orphan row and a pin
+  std::vector<Ino> gone;         ///< nlink became 0 and not open here: deleted at once if no other session lives,
+                                 ///< else an orphan row
+  std::vector<Ino> unpinned;     ///< orphans this session has closed, or given a name: its pin goes, and then the
+                                 ///< orphan row too
+  std::int64_t used_blocks = 0;  ///< change of the sandbox's used 4 KiB blocks
+  std::int64_t used_inodes = 0;  ///< change of its number of inodes
   Delta delta;
 };
 

@@ -34,6 +34,7 @@ struct SessionOptions {
   bool allow_other = false;
   bool dev = false;
   bool suid = false;
+  bool noexec = false;
 
   std::uint64_t journal_bytes = 64ULL << 20;
   std::uint64_t journal_ops = 100'000;
@@ -66,8 +67,8 @@ struct SessionStatus {
   std::uint64_t content_bytes = 0;
   std::uint64_t open_files = 0;
   bool stale = false;
-  bool away = false;              ///< idle: evicted, without connections, until the next access
-  std::uint64_t evictions = 0;    ///< how often it went so
+  bool away = false;                              ///< idle: evicted, without connections, until the next access
+  std::uint64_t evictions = 0;                    ///< how often it went so
   std::map<std::string, std::uint64_t> requests;  ///< FUSE requests by kind
   std::uint64_t statements = 0;                   ///< sent to Postgres; each was a round trip
 };

@@ -48,7 +48,7 @@ struct ChunkNode {
   std::uint32_t dirty_from = 0;  ///< hull of the bytes changed since the last cut
   std::uint32_t dirty_to = 0;
   std::uint32_t counted = 0;  ///< bytes of `buffer` that the journal has counted since the last cut
-  bool rewrite = false;  ///< must be committed whole (punched, truncated, shared by copy_file_range)
+  bool rewrite = false;       ///< must be committed whole (punched, truncated, shared by copy_file_range)
 };
 
 /// A regular file's contents.
@@ -88,10 +88,11 @@ struct Inode {
   std::uint64_t pins = 0;     ///< newest batch any part of this inode is dirty for
   std::uint64_t lookups = 0;  ///< the kernel's lookup count (FUSE: lookup, create, ... add one each, forget subtracts)
   std::uint32_t opens = 0;    ///< open handles
-  std::uint32_t writers = 0;     ///< those of them opened for writing: State::open_for_writing
+  std::uint32_t writers = 0;  ///< those of them opened for writing: State::open_for_writing
+  bool linkable = false;      ///< made without a name (O_TMPFILE): link() may give it one
   bool held = false;          ///< counted in State::held, with `held_blocks`
   std::int64_t held_blocks = 0;
-  std::uint8_t changed = 0;   ///< kChanged* since the last cut
+  std::uint8_t changed = 0;  ///< kChanged* since the last cut
   bool attr_valid = false;
   bool in_store = false;         ///< the database has this inode's row
   bool unlinked = false;         ///< nlink 0 (of a directory: removed): only handles and the kernel still know it

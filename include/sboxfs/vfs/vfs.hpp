@@ -29,11 +29,14 @@
 namespace sboxfs {
 
 enum class Durability { async, cto, sync };
+/// When reading moves atime, in mount(8)'s words: noatime, relatime, strictatime.
+enum class Atime { never, relative, always };
 
 struct VfsOptions {
   Durability durability = Durability::async;
   bool read_only = false;
-  bool noatime = false;
+  Atime atime = Atime::relative;
+  bool nodiratime = false;
   bool strict = false;
   std::optional<uid_t>
       uid;  ///< -o uid=: every file is shown as this user's; new ones are stored as the mounting user's
@@ -46,6 +49,14 @@ struct Caller {
   gid_t gid = 0;
   pid_t pid = 0;
   mode_t umask = 0;
+};
+
+/// What the rarer rules ask about a caller.
+struct Credentials {
+  std::vector<gid_t> groups;  ///< all of them
+  bool fsetid = false;        ///< CAP_FSETID: set-user-ID and set-group-ID bits stay
+  bool sys_admin = false;     ///< CAP_SYS_ADMIN: sees trusted.* attributes
+  bool in_group(gid_t gid) const;
 };
 
 /// An inode as an answer. `generation` is State::generation at the time it was computed.
@@ -61,6 +72,10 @@ struct Handle {
   int flags = 0;             ///< open(2)'s
   std::uint64_t losses = 0;  ///< State::losses at the time of opening
   std::atomic<bool> wrote{false};
+  std::atomic<std::uint64_t> told{0};  ///< fsync has told of losses up to this one
+  /// Opening it changed what the kernel may have cached: bits were cleared by O_TRUNC; atime moved.
+  bool cleared = false;
+  bool atime_moved = false;
   std::atomic<std::uint64_t> read_ahead{0};  ///< end of the last sequential read
 };
 
@@ -73,7 +88,16 @@ struct AttrChange {
   std::optional<std::int64_t> atime, mtime;  ///< ns
   bool atime_now = false, mtime_now = false;
   std::optional<std::int64_t> ctime;  ///< ns; only the kernel's write-back cache sends it
-  bool kill_suid = false;             ///< FATTR_KILL_SUIDGID
+  bool kill_suid = false;             ///< FATTR_KILL_SUIDGID: who asks has no CAP_FSETID, or changes the owner
+  /// The kernel left all the clearing of set-user-ID bits to us (FUSE_HANDLE_KILLPRIV_V2). Then a change of nothing is
+  /// also a request to clear them: chown(2) to the owner there is, or the forerunner of a write or an allocation.
+  bool we_kill = false;
+};
+
+/// Whether setuid and setgid go with a write (FUSE_WRITE_KILL_SUIDGID and its like): `who` has no CAP_FSETID.
+struct Kill {
+  bool suid_sgid = false;
+  Caller who{};
 };
 
 struct Listed {
@@ -105,7 +129,7 @@ class Vfs {
   Result<Found> mknod(const Caller& who, Ino parent, std::string_view name, mode_t mode, dev_t rdev);
   Result<Found> mkdir(const Caller& who, Ino parent, std::string_view name, mode_t mode);
   Result<Found> symlink(const Caller& who, Ino parent, std::string_view name, std::string_view target);
-  /// EMLINK, EPERM (a directory), EEXIST.
+  /// EMLINK, EPERM (a directory), EEXIST, ENOENT (it has lost its last name). What tmpfile() made gets its first name.
   Result<Found> link(Ino ino, Ino parent, std::string_view name);
   /// ENOENT, EISDIR; under sticky directories the kernel has checked.
   Status unlink(Ino parent, std::string_view name);
@@ -117,11 +141,7 @@ class Vfs {
 
   // Attributes. `handle` may be null.
   Result<Found> getattr(Ino ino, const Handle* handle);
-  Result<Found> setattr(const Caller& who, Ino ino, const AttrChange& change, const Handle* handle);
-  /// The group of a regular file with setgid that its group can not execute. Only members of the group (and who has
-  /// CAP_FSETID) may change such a file and leave the bit; the kernel leaves that to whoever clears it: drop_setgid().
-  std::optional<gid_t> guarded_setgid(Ino ino);
-  Status drop_setgid(Ino ino);
+  Result<Found> setattr(const Caller& who, Ino ino, const AttrChange& change, Handle* handle);
   Result<FsStats> statfs();
 
   // Listing. Offsets: 0 the start, then whatever Listed::next says (persistent cookies).
@@ -131,14 +151,16 @@ class Vfs {
   void remember(Ino ino);
 
   // Files.
-  /// ENXIO, EISDIR for writing a directory; O_TRUNC is done here. Under cto it refreshes first (coherence hooks in).
-  /// `kill_suid`: with O_TRUNC, clear setuid/setgid.
-  Result<std::unique_ptr<Handle>> open(Ino ino, int flags, bool kill_suid = false);
+  /// ENXIO, EISDIR for writing a directory; O_TRUNC is done here, and clears what write() clears. Under cto it
+  /// refreshes first (coherence hooks in).
+  Result<std::unique_ptr<Handle>> open(Ino ino, int flags, const Kill& kill = {});
   struct Created {
     Found found;
     std::unique_ptr<Handle> handle;
   };
   Result<Created> create(const Caller& who, Ino parent, std::string_view name, mode_t mode, int flags);
+  /// O_TMPFILE: an open file that never had a name; link() may give it one.
+  Result<Created> tmpfile(const Caller& who, Ino parent, mode_t mode, int flags);
   /// Up to `size` bytes from `offset`, as pieces to be sent in order (null: `zeros` zero bytes).
   struct Piece {
     Bytes bytes;
@@ -146,20 +168,24 @@ class Vfs {
     std::uint32_t size = 0;
   };
   Result<std::vector<Piece>> read(Handle& handle, std::uint64_t offset, std::uint32_t size);
-  /// Writes all of `data` (at the end of the file with O_APPEND). EFBIG, EDQUOT. `kill_suid`: clear setuid/setgid.
-  /// `end_differs` is set when an append went elsewhere than the kernel thinks: its cache must be invalidated.
-  Result<std::size_t> write(Handle& handle, std::uint64_t offset, std::string_view data, bool kill_suid,
-                            bool& end_differs);
+  /// Writes all of `data` (at the end of the file with O_APPEND). EFBIG, EDQUOT. Clears what `kill` says, and file
+  /// capabilities always. `differs` is set when the kernel can not know what happened (an append went elsewhere than it
+  /// thought, bits were cleared): its cache must be invalidated.
+  Result<std::size_t> write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
+                            bool& differs);
   /// close(2)'s part: EIO when changes of this handle were lost; under cto waits for commit (and publish).
   Status flush(Handle& handle);
   void release(std::unique_ptr<Handle> handle);
-  /// fsync/fdatasync/fsyncdir: returns when everything accepted so far is committed. `handle` may be null.
-  Status fsync(const Handle* handle);
+  /// fsync/fdatasync: returns when everything accepted so far is committed. EIO also when changes of this file were
+  /// lost since it was last told, whoever made them.
+  Status fsync(Handle& handle);
+  /// fsyncdir: the same for a directory.
+  Status fsync_dir(Ino dir);
   /// fallocate(2): 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; else EOPNOTSUPP.
   Status fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint64_t length);
   /// SEEK_DATA, SEEK_HOLE at a 4 KiB grain; ENXIO.
   Result<std::uint64_t> seek(Handle& handle, std::uint64_t offset, int whence);
-  /// copy_file_range(2): whole chunks are shared, edges copied. Returns how many bytes were copied.
+  /// copy_file_range(2): whole chunks are shared, edges copied, holes stay holes. Returns how many bytes were copied.
   Result<std::uint64_t> copy_range(Handle& from, std::uint64_t from_offset, Handle& to, std::uint64_t to_offset,
                                    std::uint64_t length);
 
@@ -167,9 +193,10 @@ class Vfs {
   /// ENODATA.
   Result<std::string> getxattr(Ino ino, const std::string& name);
   /// XATTR_CREATE: EEXIST; XATTR_REPLACE: ENODATA; ENOSPC/E2BIG/ERANGE by xattr(7)'s limits; EOPNOTSUPP.
-  /// `kill_setgid`: an access ACL that is set takes the setgid bit away (the caller is not in the group).
-  Status setxattr(Ino ino, const std::string& name, std::string_view value, int flags, bool kill_setgid = false);
-  Result<std::vector<std::string>> listxattr(Ino ino);
+  /// `kill_sgid`: setting an access ACL clears setgid (who asks is not in the file's group).
+  Status setxattr(Ino ino, const std::string& name, std::string_view value, int flags, bool kill_sgid = false);
+  /// trusted.* only for who has CAP_SYS_ADMIN.
+  Result<std::vector<std::string>> listxattr(const Caller& who, Ino ino);
   Status removexattr(Ino ino, const std::string& name);
 
   const VfsOptions& options() const { return options_; }
@@ -178,9 +205,14 @@ class Vfs {
   std::function<Status()> refresh;
   /// Called after a commit under cto, to wait for its publication; set once by session.
   std::function<void()> wait_published;
+  /// Asked for what a rare rule needs to know about a caller; without a Mutex held.
+  std::function<Credentials(const Caller&)> credentials;
 
  private:
   friend class Operation;
+  /// A hole where another file has one, at the end of this one too.
+  Status copy_hole(Handle& to, std::uint64_t target, std::uint64_t bytes);
+
   State& state_;
   Fetcher& fetcher_;
   ContentCache& cache_;

@@ -131,6 +131,11 @@ BEGIN
   IF cardinality(n_ino) > 0 THEN
     DELETE FROM sboxfs.pins
      WHERE tenant = p_tenant AND sandbox = p_sandbox AND ino = ANY (n_ino) AND session = p_session;
+    -- One that has got a name is no orphan any more.
+    DELETE FROM sboxfs.orphans o
+     WHERE o.tenant = p_tenant AND o.sandbox = p_sandbox AND o.ino = ANY (n_ino)
+       AND EXISTS (SELECT FROM sboxfs.inodes i
+                    WHERE i.tenant = p_tenant AND i.sandbox = p_sandbox AND i.ino = o.ino AND i.nlink > 0);
   END IF;
 
   UPDATE sboxfs.sandboxes s

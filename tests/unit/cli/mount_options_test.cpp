@@ -16,7 +16,7 @@ TEST_CASE("mount options: each word sets what it names, a later word wins") {
   CHECK(session.allow_other);
   CHECK(session.dev);
   CHECK(session.suid);
-  CHECK(session.vfs.noatime);
+  CHECK(session.vfs.atime == Atime::never);
   CHECK(session.vfs.strict);
   CHECK(session.vfs.uid == 1000);
   CHECK(session.vfs.gid == 100);
@@ -28,11 +28,28 @@ TEST_CASE("mount options: each word sets what it names, a later word wins") {
   CHECK_FALSE(session.suid);
 }
 
+TEST_CASE("mount options: exec and the words about access times") {
+  SessionOptions session;
+  MountPointOptions mount_point;
+  CHECK(session.vfs.atime == Atime::relative);
+  CHECK_FALSE(session.noexec);
+  REQUIRE(apply_mount_options("noexec,strictatime,nodiratime", session, mount_point).ok());
+  CHECK(session.noexec);
+  CHECK(session.vfs.atime == Atime::always);
+  CHECK(session.vfs.nodiratime);
+  REQUIRE(apply_mount_options("exec,relatime,diratime,dirsync", session, mount_point).ok());
+  CHECK_FALSE(session.noexec);
+  CHECK(session.vfs.atime == Atime::relative);
+  CHECK_FALSE(session.vfs.nodiratime);
+  CHECK(session.vfs.durability == Durability::sync);
+}
+
 TEST_CASE("mount options: words for mount(8) change nothing") {
   SessionOptions session;
   MountPointOptions mount_point;
-  CHECK(apply_mount_options("defaults,noauto,_netdev,nofail,user,x-systemd.automount,,default_permissions", session,
-                            mount_point)
+  CHECK(apply_mount_options("defaults,noauto,_netdev,nofail,user,group,silent,lazytime,comment=x,x-systemd.automount,,"
+                            "default_permissions",
+                            session, mount_point)
             .ok());
   CHECK_FALSE(session.vfs.read_only);
   CHECK_FALSE(session.allow_other);

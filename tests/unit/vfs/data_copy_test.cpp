@@ -108,11 +108,31 @@ TEST_CASE("copy_file_range: overlapping parts of one file are EINVAL, others are
   check_committed(files.session);
 }
 
-TEST_CASE("copy_file_range: set-id bits of the target are left to the kernel, which knows who may keep them") {
+TEST_CASE("copy_file_range: holes stay holes, in whole chunks and at odd offsets, and make holes of what was there") {
+  Pair files("", pattern(4 * kChunkSize, 2));
+  const auto writer = files.session.open(files.source, O_RDWR);
+  write_at(files.session, *writer, kChunkSize + 2 * kBlockSize, pattern(kBlockSize, 1));
+  REQUIRE(resize(files.session, files.source, 3 * kChunkSize).ok());
+  files.session.sync();
+  CHECK(files.copy(0, 0, 3 * kChunkSize).value() == 3 * kChunkSize);
+  CHECK(blocks_of(files.session, files.target) == 1 + kBlocksPerChunk);
+  CHECK(files.copy(0, 5 * kChunkSize + kBlockSize, 3 * kChunkSize).value() == 3 * kChunkSize);
+  CHECK(blocks_of(files.session, files.target) == 2 + kBlocksPerChunk);
+  CHECK(size_of(files.session, files.target) == 8 * kChunkSize + kBlockSize);
+  const std::string source = files.session.read_file(files.source).value();
+  const std::string target = files.session.read_file(files.target).value();
+  CHECK(target.substr(0, 3 * kChunkSize) == source);
+  CHECK(target.substr(5 * kChunkSize + kBlockSize) == source);
+  check_committed(files.session);
+}
+
+TEST_CASE("copy_file_range: file capabilities of the target go; set-user-ID is the kernel's to clear before") {
   Pair files(pattern(kChunkSize, 1), "");
   AttrChange mode;
   mode.mode = 04755;
   REQUIRE(files.session.vfs.setattr(files.session.root, files.target, mode, nullptr).ok());
+  REQUIRE(files.session.vfs.setxattr(files.target, "security.capability", "x", 0).ok());
   CHECK(files.copy(0, 0, kChunkSize).ok());
   CHECK((files.session.vfs.getattr(files.target, nullptr)->attr.mode & 07777U) == 04755);
+  CHECK(files.session.vfs.getxattr(files.target, "security.capability").code() == ENODATA);
 }

@@ -10,6 +10,16 @@
 using namespace sboxfs;
 using namespace sboxfs::test;
 
+namespace {
+
+void wait_for_loss(FakeSession& session) {
+  const Status status = session.committer.sync();  // too late to be told, or in time
+  CHECK((status.ok() || status.code() == EIO));
+  REQUIRE(session.state.losses == 1);
+}
+
+}  // namespace
+
 TEST_CASE("fsync: returns when what was written is committed, not before") {
   FakeStore store;
   FakeSession session(store);
@@ -21,7 +31,7 @@ TEST_CASE("fsync: returns when what was written is committed, not before") {
   std::atomic<bool> returned{false};
   Status status;
   std::thread syncing([&] {
-    status = session.vfs.fsync(handle.get());
+    status = session.vfs.fsync(*handle);
     returned = true;
   });
   store.wait_for_held_commit();
@@ -67,25 +77,60 @@ TEST_CASE("flush: under cto a new file is committed when it is closed, empty or 
   CHECK(store.rows().inodes.count(made.found.ino) == 1);
 }
 
-TEST_CASE("flush, fsync: after a loss EIO for handles that wrote, and only for them") {
+TEST_CASE("flush, fsync: after a loss EIO for handles that wrote, and once for others of the same file") {
   FakeStore store;
   FakeSession session(store);
   const Ino ino = session.write_file(kRootIno, "f", "12345");
   session.sync();
   const auto wrote = session.open(ino, O_RDWR);
   const auto only_read = session.open(ino, O_RDONLY);
+  const auto other = session.open(session.write_file(kRootIno, "other", ""), O_RDONLY);
+  session.sync();
   store.take_epoch();  // somebody else is the writer now
   write_at(session, *wrote, 0, "lost");
-  CHECK(session.vfs.fsync(wrote.get()).code() == EIO);
+  CHECK(session.vfs.fsync(*wrote).code() == EIO);
   CHECK(session.vfs.flush(*wrote).code() == EIO);
   CHECK(session.vfs.flush(*only_read).ok());
-  CHECK(session.vfs.fsync(only_read.get()).ok());
+  CHECK(session.vfs.fsync(*only_read).code() == EIO);
+  CHECK(session.vfs.fsync(*only_read).ok());
+  CHECK(session.vfs.fsync(*other).ok());
   CHECK(session.read_file(ino).value() == "12345");
   const auto after = session.open(ino, O_RDWR);
   write_at(session, *after, 0, "new");
-  CHECK(session.vfs.fsync(after.get()).ok());
+  CHECK(session.vfs.fsync(*after).ok());
   CHECK(session.read_file(ino).value() == "new45");
   check_committed(session);
+}
+
+TEST_CASE("fsync: of a directory tells once of names that were lost, however late") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino dir = session.make_dir(kRootIno, "d");
+  const Ino other = session.make_dir(kRootIno, "e");
+  session.write_file(dir, "a", "");
+  session.sync();
+  store.take_epoch();
+  REQUIRE(session.vfs.rename(dir, "a", dir, "b", 0).ok());
+  wait_for_loss(session);
+  session.write_file(other, "later", "");
+  session.sync();
+  CHECK(session.vfs.fsync_dir(other).ok());
+  CHECK(session.vfs.fsync_dir(dir).code() == EIO);
+  CHECK(session.vfs.fsync_dir(dir).ok());
+}
+
+TEST_CASE("flush: a handle that only truncated the file counts as one that wrote") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino ino = session.write_file(kRootIno, "f", "12345");
+  session.sync();
+  const auto handle = session.open(ino, O_RDWR);
+  store.take_epoch();
+  AttrChange shorter;
+  shorter.size = 1;
+  REQUIRE(session.vfs.setattr(session.root, ino, shorter, handle.get()).ok());
+  wait_for_loss(session);
+  CHECK(session.vfs.flush(*handle).code() == EIO);
 }
 
 TEST_CASE("write under sync: every call is committed when it returns") {
@@ -130,12 +175,12 @@ TEST_CASE("fsync: EIO when nothing has been committed for the stall time; the ch
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   });
-  CHECK(one.vfs.fsync(nullptr).code() == EIO);
+  CHECK(one.committer.sync().code() == EIO);
   ended = true;
   ticker.join();
   CHECK(store.rows().inodes.count(ino) == 0);
   store.let_commits_go();
-  CHECK(one.vfs.fsync(nullptr).ok());
+  CHECK(one.committer.sync().ok());
   CHECK(store.rows().inodes.count(ino) == 1);
 }
 

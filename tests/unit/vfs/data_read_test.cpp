@@ -68,7 +68,7 @@ TEST_CASE("read: atime follows relatime and never makes a version or takes the l
 TEST_CASE("read: with noatime atime stays") {
   FakeStore store;
   VfsOptions options;
-  options.noatime = true;
+  options.atime = Atime::never;
   FakeSession session(store, options);
   const Ino ino = session.write_file(kRootIno, "f", "12345");
   const std::int64_t before = session.vfs.getattr(ino, nullptr)->attr.atime;

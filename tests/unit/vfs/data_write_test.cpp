@@ -32,9 +32,9 @@ TEST_CASE("write: with O_APPEND goes to the end as the daemon knows it") {
   Written file("12345");
   const auto append = file.session.open(file.ino, O_WRONLY | O_APPEND);
   bool differs = false;
-  REQUIRE(file.session.vfs.write(*append, 0, "678", false, differs).ok());
+  REQUIRE(file.session.vfs.write(*append, 0, "678", {}, differs).ok());
   CHECK(differs);
-  REQUIRE(file.session.vfs.write(*append, 8, "9", false, differs).ok());
+  REQUIRE(file.session.vfs.write(*append, 8, "9", {}, differs).ok());
   CHECK_FALSE(differs);
   CHECK(file.session.read_file(file.ino).value() == "123456789");
 }
@@ -42,14 +42,14 @@ TEST_CASE("write: with O_APPEND goes to the end as the daemon knows it") {
 TEST_CASE("write: beyond 1 TiB is EFBIG, also by truncate, fallocate and copy_file_range") {
   Written file("12345");
   bool differs = false;
-  CHECK(file.session.vfs.write(*file.handle, kMaxFileSize, "x", false, differs).code() == EFBIG);
-  CHECK(file.session.vfs.write(*file.handle, ~std::uint64_t{0} / 2, "x", false, differs).code() == EFBIG);
+  CHECK(file.session.vfs.write(*file.handle, kMaxFileSize, "x", {}, differs).code() == EFBIG);
+  CHECK(file.session.vfs.write(*file.handle, ~std::uint64_t{0} / 2, "x", {}, differs).code() == EFBIG);
   CHECK(resize(file.session, file.ino, kMaxFileSize + 1).code() == EFBIG);
   CHECK(file.session.vfs.fallocate(*file.handle, 0, kMaxFileSize, 1).code() == EFBIG);
   const std::uint64_t wraps = (std::uint64_t{1} << 32) * kChunkSize;
   CHECK(file.session.vfs.copy_range(*file.handle, 0, *file.handle, wraps, 5).code() == EFBIG);
   CHECK(size_of(file.session, file.ino) == 5);
-  REQUIRE(file.session.vfs.write(*file.handle, kMaxFileSize - 1, "x", false, differs).ok());
+  REQUIRE(file.session.vfs.write(*file.handle, kMaxFileSize - 1, "x", {}, differs).ok());
   CHECK(size_of(file.session, file.ino) == kMaxFileSize);
   CHECK(blocks_of(file.session, file.ino) == 2);
   CHECK(file.last().chunks.size() == 1);
@@ -122,7 +122,7 @@ TEST_CASE("write: the quota counts blocks; what does not fit changes nothing") {
   const Ino ino = session.write_file(kRootIno, "f", pattern(3 * kBlockSize, 1));
   const auto handle = session.open(ino, O_RDWR);
   bool differs = false;
-  CHECK(session.vfs.write(*handle, 3 * kBlockSize, pattern(2 * kBlockSize, 2), false, differs).code() == EDQUOT);
+  CHECK(session.vfs.write(*handle, 3 * kBlockSize, pattern(2 * kBlockSize, 2), {}, differs).code() == EDQUOT);
   CHECK(size_of(session, ino) == 3 * kBlockSize);
   CHECK(session.vfs.fallocate(*handle, 0, 0, 5 * kBlockSize).code() == EDQUOT);
   CHECK(session.vfs.fallocate(*handle, 0, 0, 4 * kBlockSize).ok());
@@ -139,9 +139,9 @@ TEST_CASE("write: setuid and setgid go when the kernel asks for it, and mtime an
   REQUIRE(file.session.vfs.setattr(file.session.root, file.ino, mode, nullptr).ok());
   file.session.clock.advance(kSecondNs);
   bool differs = false;
-  REQUIRE(file.session.vfs.write(*file.handle, 0, "x", false, differs).ok());
+  REQUIRE(file.session.vfs.write(*file.handle, 0, "x", {}, differs).ok());
   CHECK((file.session.vfs.getattr(file.ino, nullptr)->attr.mode & 07777U) == 06755);
-  REQUIRE(file.session.vfs.write(*file.handle, 0, "x", true, differs).ok());
+  REQUIRE(file.session.vfs.write(*file.handle, 0, "x", {true, {}}, differs).ok());
   const Attr attr = file.session.vfs.getattr(file.ino, nullptr)->attr;
   CHECK((attr.mode & 07777U) == 0755);
   CHECK(attr.mtime == file.session.clock.wall_ns());

@@ -153,11 +153,11 @@ TEST_CASE("commit: a lost lease loses the changes and the mount goes on from the
   std::unique_ptr<Handle> handle = session.open(kept, O_WRONLY);
   store.hold_commits();
   bool differs = false;
-  REQUIRE(session.vfs.write(*handle, 0, "y", false, differs).ok());
+  REQUIRE(session.vfs.write(*handle, 0, "y", {}, differs).ok());
   session.make_dir(kRootIno, "lost");
   store.take_epoch();
   store.let_commits_go();
-  CHECK(session.vfs.fsync(handle.get()).code() == EIO);
+  CHECK(session.vfs.fsync(*handle).code() == EIO);
   CHECK(session.vfs.flush(*handle).code() == EIO);
   CHECK(session.find("lost").code() == ENOENT);
   CHECK(session.read_file(kept).value() == "x");

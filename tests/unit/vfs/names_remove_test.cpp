@@ -58,7 +58,7 @@ TEST_CASE("unlink: an open file works on without a name, and its rows go with th
     session.evict();
   }
   bool differs = false;
-  CHECK(*session.vfs.write(*handle, 0, "HE", false, differs) == 2);
+  CHECK(*session.vfs.write(*handle, 0, "HE", {}, differs) == 2);
   const auto pieces = session.vfs.read(*handle, 0, 100);
   REQUIRE(pieces.ok());
   CHECK(pieces->at(0).bytes->substr(0, 5) == "HEllo");

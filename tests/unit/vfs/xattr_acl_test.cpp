@@ -122,7 +122,7 @@ TEST_CASE("acl: malformed values are EINVAL and change nothing") {
     CHECK(fixture.vfs.setxattr(fixture.dir, kDefault, value, 0).code() == EINVAL);
   }
   CHECK(fixture.mode("f") == 0644);
-  CHECK(fixture.vfs.listxattr(fixture.dir)->empty());
+  CHECK(fixture.vfs.listxattr(fixture.session.root, fixture.dir)->empty());
 }
 
 TEST_CASE("acl: a default ACL belongs to directories") {

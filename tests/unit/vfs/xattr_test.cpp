@@ -31,7 +31,8 @@ TEST_CASE("xattr: set, get, list and remove; ctime changes, mtime does not") {
   fixture.session.evict();
   CHECK(fixture.vfs.getxattr(fixture.file, "user.b").value() == std::string("two\0bytes", 9));
   CHECK(fixture.vfs.getxattr(fixture.file, "user.a").value().empty());
-  CHECK(fixture.vfs.listxattr(fixture.file).value() == std::vector<std::string>{"user.a", "user.b"});
+  CHECK(fixture.vfs.listxattr(fixture.session.root, fixture.file).value() ==
+        std::vector<std::string>{"user.a", "user.b"});
   fixture.session.clock.advance(kSecondNs);
   REQUIRE(fixture.vfs.removexattr(fixture.file, "user.b").ok());
   CHECK(fixture.session.find("f")->attr.ctime == before + 2 * kSecondNs);
@@ -46,7 +47,7 @@ TEST_CASE("xattr: what has none is answered without a load") {
   fixture.session.sync();
   fixture.session.evict();
   CHECK(fixture.vfs.getxattr(fixture.file, "security.capability").code() == ENODATA);
-  CHECK(fixture.vfs.listxattr(fixture.file)->empty());
+  CHECK(fixture.vfs.listxattr(fixture.session.root, fixture.file)->empty());
   CHECK(fixture.store.loads("xattrs") == 0);
 }
 
@@ -67,7 +68,7 @@ TEST_CASE("xattr: a removed one can be made again, before and after the commit")
     fixture.session.sync();
     REQUIRE(fixture.vfs.removexattr(fixture.file, "user.a").ok());
     if (round == 1) fixture.session.sync();
-    CHECK(fixture.vfs.listxattr(fixture.file)->empty());
+    CHECK(fixture.vfs.listxattr(fixture.session.root, fixture.file)->empty());
     REQUIRE(fixture.vfs.setxattr(fixture.file, "user.a", "2", XATTR_CREATE).ok());
     check_committed(fixture.session);
   }
