@@ -195,7 +195,7 @@ TEST_CASE("committer: what nobody waits for shares a transaction while no other 
   const std::size_t before = store.batches().size();
   for (const char* name : {"a", "b", "c"}) one.make_dir(kRootIno, name);
   CHECK(store.batches().size() == before);
-  CHECK(one.vfs.fsync(nullptr).ok());  // ends the wait
+  CHECK(one.vfs.fsync_dir(kRootIno).ok());  // ends the wait
   CHECK(store.batches().size() == before + 1);
   store.set_alone(false);
   one.make_dir(kRootIno, "d");
