@@ -136,7 +136,16 @@ long do_data(Side& side, const Step& step, int fd, Outcome& outcome) {
       return ::copy_file_range(fd, &from_offset, to, &to_offset, size, 0);
     }
     case Op::fallocate: return ::fallocate(fd, step.flags, step.offset, step.length);
-    default: return ::lseek(fd, step.offset, step.flags);
+    default: {
+      const off_t at = ::lseek(fd, step.offset, step.flags);
+      // Where data and holes end, and whether there is data at all, may differ; where the next step reads or writes
+      // must not.
+      const int code = errno;
+      const bool free = step.flags == SEEK_DATA || step.flags == SEEK_HOLE;
+      if (free && ::lseek(fd, step.offset, SEEK_SET) < 0) return -1;
+      errno = code;
+      return at;
+    }
   }
 }
 
