@@ -17,7 +17,6 @@ namespace {
 
 constexpr unsigned kStep = 500;
 constexpr std::chrono::milliseconds kLongestPause{200};
-constexpr std::int64_t kForgetAgeNs = 60 * kSecondNs;
 constexpr const char* kAbout =
     "Deletes in small steps what nobody can reach any more: unlinked files that no mount holds open, the rows of\n"
     "destroyed sandboxes, old change rows, dead mounts, and blobs that have been without a name for an hour.\n"
@@ -52,7 +51,7 @@ std::uint64_t purge_destroyed(Database& database) {
     rows += repeat([&] { return purge_step(pool, tenant, sandbox.id, kStep); });
     // A publish that hung in a stopped Redis may have brought the key back: erased once more before the row goes.
     if (!erased || sandbox.age_ns < kForgetAgeNs || !bus->erase().ok()) continue;
-    const auto gone = forget_sandbox(pool, tenant, sandbox.id, kForgetAgeNs);
+    const auto gone = forget_sandbox(pool, tenant, sandbox.id);
     if (!gone.ok()) stop_for_store(gone.error());
   }
   return rows;

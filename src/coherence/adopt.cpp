@@ -97,7 +97,7 @@ Result<Adoption::Step> Adoption::step(Version upto, bool& always) {
 
 bool Adoption::has_quota() const {
   MutexLock lock(state_.mu);
-  return state_.usage.quota_blocks > 0 || state_.usage.quota_inodes > 0;
+  return state_.usage.limited();
 }
 
 Status Adoption::read_usage() {

@@ -70,9 +70,9 @@ class Loop final : public Places {
   std::atomic<std::int64_t> hurry_ns_{0};
   Mutex mutex_;
   CondVar place_;
-  unsigned active_ GUARDED_BY(mutex_) = 0;   // threads with a place
-  unsigned idle_ GUARDED_BY(mutex_) = 0;     // threads that sleep for one
-  unsigned spare_ GUARDED_BY(mutex_) = 0;    // those of them that may end
+  unsigned active_ GUARDED_BY(mutex_) = 0;  // threads with a place
+  unsigned idle_ GUARDED_BY(mutex_) = 0;    // threads that sleep for one
+  unsigned spare_ GUARDED_BY(mutex_) = 0;   // those of them that may end
   bool trimming_ GUARDED_BY(mutex_) = false;
   CondVar trimmed_;
   unsigned wanted_ GUARDED_BY(mutex_) = 0;   // a second reader was called

@@ -103,7 +103,7 @@ Status Eviction::register_again() {
   {
     MutexLock lock(state_.mu);
     state_.seen = seen;
-    quota = state_.usage.quota_blocks > 0 || state_.usage.quota_inodes > 0;
+    quota = state_.usage.limited();
   }
   if (quota) {
     SBOXFS_ASSIGN(const SandboxFacts facts, loader_.facts());

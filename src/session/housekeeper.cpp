@@ -8,7 +8,6 @@ namespace sboxfs {
 namespace {
 
 constexpr unsigned kStep = 500;
-constexpr std::int64_t kForgetAgeNs = 60 * kSecondNs;
 
 }  // namespace
 

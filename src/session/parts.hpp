@@ -47,8 +47,8 @@ struct Session::Parts {
   void attend(std::stop_token stop);
   void start();
   void stop();
-  /// The threads that an idle session does without. Not the notifier's: one of them may wait behind a request that waits
-  /// for the end of the eviction.
+  /// The threads that an idle session does without. Not the notifier's: one of them may wait behind a request that
+  /// waits for the end of the eviction.
   void start_working();
   void stop_working();
   void disconnect();

@@ -5,8 +5,7 @@
 namespace sboxfs {
 namespace {
 
-constexpr PgStatement kLookUp{"look_up",
-                              "SELECT state, published FROM sboxfs.look_up($1, $2, $3, $4, $5, $6)"};
+constexpr PgStatement kLookUp{"look_up", "SELECT state, published FROM sboxfs.look_up($1, $2, $3, $4, $5, $6)"};
 constexpr PgStatement kPublished{"published", R"sql(
 UPDATE sboxfs.sandboxes SET published_version = least($3, version)
  WHERE tenant = $1 AND id = $2 AND published_version < least($3, version))sql"};

@@ -4,8 +4,8 @@
 
 #include <sys/types.h>
 
-#include <optional>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -58,6 +58,10 @@ void drop_if_unused(State& state, Ino ino) {
   if (inode->lookups == 0 && inode->pins == 0) state.tree.erase(ino);
 }
 
+void forget_lookups(State& state, Ino ino, std::uint64_t count) {
+  if (state.tree.forget(ino, count) == 0) drop_if_unused(state, ino);
+}
+
 bool touch_atime(Operation& op, Inode& inode) {
   const VfsOptions& options = op.options;
   if (options.read_only || options.atime == Atime::never || !op.state.writable) return false;

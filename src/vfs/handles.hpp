@@ -18,6 +18,9 @@ Status truncate_inode(Operation& op, Inode& inode, std::uint64_t size) REQUIRES(
 /// Of an unlinked inode without handles and kernel lookups: lets it go (unpinned if its orphan row is committed).
 void drop_if_unused(State& state, Ino ino) REQUIRES(state.mu);
 
+/// The kernel has forgotten so many lookups: the inode may go with the last.
+void forget_lookups(State& state, Ino ino, std::uint64_t count) REQUIRES(state.mu);
+
 /// Of an open inode without a name: it takes so many more (or fewer) blocks in State::held.
 void hold(State& state, Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
 

@@ -43,9 +43,7 @@ Result<Found> Vfs::link(Ino ino, Ino parent, std::string_view name) {
           first_name(op, *dir, name, *inode);
           return op.looked_up(*inode);
         }
-        DirItem& item = op.state.tree.set_name(*dir, cookie, name, ino,
-                                               static_cast<std::uint8_t>((inode->attr.mode & S_IFMT) >> 12));
-        op.state.journal.touch_name(*dir, cookie, item);
+        put_name(op, *dir, cookie, name, *inode);
         touch_dir(op, *dir);
         return op.looked_up(*inode);
       },

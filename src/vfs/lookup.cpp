@@ -41,7 +41,7 @@ void Vfs::remember(Ino ino) {
 
 void Vfs::forget(Ino ino, std::uint64_t count) {
   MutexLock lock(state_.mu);
-  if (state_.tree.forget(ino, count) == 0) drop_if_unused(state_, ino);
+  forget_lookups(state_, ino, count);
 }
 
 }  // namespace sboxfs

@@ -54,6 +54,12 @@ void remove_name(Operation& op, Inode& dir, const NamedInode& name) {
   drop_link(op, *name.inode);
 }
 
+void put_name(Operation& op, Inode& dir, std::uint64_t cookie, std::string_view name, const Inode& inode) {
+  DirItem& item =
+      op.state.tree.set_name(dir, cookie, name, inode.ino, static_cast<std::uint8_t>((inode.attr.mode & S_IFMT) >> 12));
+  op.state.journal.touch_name(dir, cookie, item);
+}
+
 bool make_birth(Operation& op, Inode& dir, const Caller& who, mode_t mode, Birth& birth) {
   if (!op.xattrs(dir)) return false;
   // Under -o uid=/gid= whoever asks, the file is the mounting user's: the daemon runs as that user.
@@ -103,10 +109,7 @@ Inode* make_inode(Operation& op, Inode& dir, const Birth& birth, dev_t rdev, std
 }
 
 void name_inode(Operation& op, Inode& dir, std::string_view name, Inode& inode) {
-  const std::uint64_t cookie = op.state.tree.cookie(name);
-  DirItem& item =
-      op.state.tree.set_name(dir, cookie, name, inode.ino, static_cast<std::uint8_t>((inode.attr.mode & S_IFMT) >> 12));
-  op.state.journal.touch_name(dir, cookie, item);
+  put_name(op, dir, op.state.tree.cookie(name), name, inode);
   if (inode.is_dir()) ++dir.attr.nlink;
   touch_dir(op, dir);
   op.charge(static_cast<std::int64_t>(inode.attr.blocks), 1);

@@ -23,6 +23,10 @@ struct NamedInode {
 /// What `name` in `dir` names: ENOENT; a null inode with op.need set.
 Result<NamedInode> named_inode(Operation& op, Inode& dir, std::string_view name) REQUIRES(op.state.mu);
 
+/// Makes `name` point to the inode, whatever it pointed to; links and times are the caller's.
+void put_name(Operation& op, Inode& dir, std::uint64_t cookie, std::string_view name, const Inode& inode)
+    REQUIRES(op.state.mu);
+
 /// Takes the name out of `dir` and its link from the inode, times included.
 void remove_name(Operation& op, Inode& dir, const NamedInode& name) REQUIRES(op.state.mu);
 
@@ -30,7 +34,7 @@ void remove_name(Operation& op, Inode& dir, const NamedInode& name) REQUIRES(op.
 inline auto take_back_lookup(Operation& op) {
   return [&op](const Result<Found>& answer) {
     op.state.mu.assert_held();
-    if (op.state.tree.forget(answer->ino, 1) == 0) drop_if_unused(op.state, answer->ino);
+    forget_lookups(op.state, answer->ino, 1);
   };
 }
 
@@ -39,7 +43,7 @@ inline auto take_back_created(Operation& op) {
   return [&op](const Result<Vfs::Created>& made) {
     op.state.mu.assert_held();
     close_handle(op.state, *made->handle);
-    if (op.state.tree.forget(made->found.ino, 1) == 0) drop_if_unused(op.state, made->found.ino);
+    forget_lookups(op.state, made->found.ino, 1);
   };
 }
 

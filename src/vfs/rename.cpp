@@ -45,9 +45,7 @@ bool is_below(Operation& op, Inode* dir, Ino ancestor, bool& below) {
 
 void point(Operation& op, const Side& at, const Inode& target) {
   op.state.mu.assert_held();
-  DirItem& item = op.state.tree.set_name(*at.dir, at.cookie, at.name, target.ino,
-                                         static_cast<std::uint8_t>((target.attr.mode & S_IFMT) >> 12));
-  op.state.journal.touch_name(*at.dir, at.cookie, item);
+  put_name(op, *at.dir, at.cookie, at.name, target);
 }
 
 void moved(Operation& op, Inode& inode, Inode& from, Inode& to) {

@@ -36,8 +36,8 @@ class Publisher {
   void restart(Version acknowledged);
   /// Redis is back.
   void retry_now();
-  /// Waits until nothing up to `version` is pending (others publish what they commit), or `timeout_ns` has passed: false
-  /// then, or at once while Redis is known to be away. In a BlockingSection.
+  /// Waits until nothing up to `version` is pending (others publish what they commit), or `timeout_ns` has passed:
+  /// false then, or at once while Redis is known to be away. In a BlockingSection.
   bool wait_published(Version version, std::int64_t timeout_ns);
   /// The end of a session: publishes what is pending, trying for `timeout_ns`, and records it in the row. EAGAIN: the
   /// outbox (published_version < version) keeps it.

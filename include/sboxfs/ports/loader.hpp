@@ -85,6 +85,7 @@ struct Usage {
   std::uint64_t used_blocks = 0;
   std::uint64_t used_inodes = 0;
 
+  bool limited() const { return quota_blocks > 0 || quota_inodes > 0; }
   /// Counts so many more, or fewer; never below none.
   void add(std::int64_t blocks, std::int64_t inodes) {
     const auto count = [](std::uint64_t& used, std::int64_t more) {

@@ -40,8 +40,11 @@ Result<std::uint64_t> delete_old_changes(PgPool& pool, const std::string& tenant
 Result<std::uint64_t> delete_dead_sessions(PgPool& pool, const std::string& tenant, unsigned limit,
                                            std::int64_t age_ns = 60 * kSecondNs);
 
-/// A destroyed sandbox on its way out: erase its key, mark_erased; purge_step until 0; when `age_ns` is 60 s or more,
-/// erase the key again and, once Redis has answered, forget_sandbox.
+/// By then a publish that hung in a stopped Redis has ended, one way or the other.
+inline constexpr std::int64_t kForgetAgeNs = 60 * kSecondNs;
+
+/// A destroyed sandbox on its way out: erase its key, mark_erased; purge_step until 0; when `age_ns` is kForgetAgeNs or
+/// more, erase the key again and, once Redis has answered, forget_sandbox.
 struct DestroyedSandbox {
   SandboxId id;
   std::int64_t age_ns = 0;  ///< since destroy
@@ -55,7 +58,7 @@ Result<std::uint64_t> purge_step(PgPool& pool, const std::string& tenant, const 
 /// Deletes the sandbox's own row if it was destroyed at least `age_ns` ago, is erased, and nothing else is left of it.
 /// Returns whether it is gone.
 Result<bool> forget_sandbox(PgPool& pool, const std::string& tenant, const SandboxId& id,
-                            std::int64_t age_ns = 60 * kSecondNs);
+                            std::int64_t age_ns = kForgetAgeNs);
 
 /// What the steps would find now (for `gc --dry-run`). Counts everything: a scan, not a step.
 struct GarbageCount {

@@ -1,7 +1,7 @@
 #include "sboxfs/tree/tree.hpp"
 
-#include <doctest/doctest.h>
 #include <dirent.h>
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 
 using namespace sboxfs;
