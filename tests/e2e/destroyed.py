@@ -5,18 +5,9 @@ import signal
 import subprocess
 import time
 
-from harness import Suite, check, equal, until
+from harness import Suite, check, equal, key_of, until, write
 
 suite = Suite('destroyed')
-
-
-def write(path, text='x'):
-    with open(path, 'w', encoding='ascii') as file:
-        file.write(text)
-
-
-def key_of(sandbox):
-    return f'vfs:default:ver:{sandbox}'
 
 
 def close(fd):

@@ -64,6 +64,16 @@ def shorten(value, limit=600):
     return text if len(text) <= limit else text[:limit] + f'... ({len(text)} characters)'
 
 
+def write(path, text='x'):
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(text)
+
+
+def key_of(sandbox):
+    """The name of its version key in Redis."""
+    return f'vfs:default:ver:{sandbox}'
+
+
 def until(seconds, condition, what, pause=0.002):
     """Polls until condition() is true; returns the seconds it took. AssertionError after `seconds`."""
     start = time.monotonic()
@@ -265,7 +275,12 @@ class Box:
             return read_reply(stream)
 
     def version_key(self, sandbox):
-        return self.redis('GET', f'vfs:default:ver:{sandbox}')
+        return self.redis('GET', key_of(sandbox))
+
+    def versions(self, sandbox):
+        """[version, published_version] as Postgres has them; needs no Redis."""
+        return [int(number) for number in
+                self.sql(f"SELECT version, published_version FROM sboxfs.sandboxes WHERE id = '{sandbox}'")[0]]
 
     def no_mounts(self):
         """Unmounts what a case left, properly; problems are returned as words."""

@@ -7,16 +7,11 @@ import subprocess
 import sys
 import time
 
-from harness import Suite, check, equal, sized, until
+from harness import Suite, check, equal, sized, until, write
 
 suite = Suite('idle')
 IDLE = 1.0
 FLAGS = ('--idle-timeout', f'{IDLE * 1000:.0f}ms', '--drain-timeout', '1s')
-
-
-def write(path, text='x'):
-    with open(path, 'w', encoding='ascii') as file:
-        file.write(text)
 
 
 def read(path):
@@ -41,11 +36,6 @@ def connections(box):
     postgres = int(box.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sboxfs'"))
     redis = len([line for line in box.redis('CLIENT', 'LIST').splitlines() if line]) - 1
     return postgres, redis
-
-
-def published(box, sandbox):
-    return [int(number) for number in
-            box.sql(f"SELECT version, published_version FROM sboxfs.sandboxes WHERE id = '{sandbox}'")[0]]
 
 
 def fails_with(codes, action):
@@ -81,7 +71,7 @@ def before_and_after(box):
     after = mount.memory(), threads(mount)
     check(after[0] < memory, 'memory did not shrink:', memory, after[0])
     check(after[1] <= 6 + 17, 'threads after:', after[1])  # the notifier's stay: a dispatcher and up to 16 workers
-    version, known = published(box, sandbox)
+    version, known = box.versions(sandbox)
     equal(known, version, 'published_version')
     equal(box.version_key(sandbox), str(version), 'the key')
     equal(box.value(f"SELECT count(*) FROM sboxfs.sessions WHERE sandbox = '{sandbox}'"), '0', 'session rows')
@@ -103,7 +93,7 @@ def before_and_after(box):
     equal(len(os.listdir(mount.path('d1'))), min(files, 500), 'a directory that nobody changed')
     write(mount.path('again'), 'written by the revived mount')
     mount.sync()
-    equal(box.version_key(sandbox), str(published(box, sandbox)[0]), 'the key after the revival')
+    equal(box.version_key(sandbox), str(box.versions(sandbox)[0]), 'the key after the revival')
     with open(mount.path('again'), encoding='ascii'):  # stays in use
         until(10, lambda: connections(box)[1] >= 2, 'the subscription is back', pause=0.05)
     return (f'{files} files: memory {memory >> 20} -> {after[0] >> 20} MiB, connections {sum(sockets)} -> 0, '
@@ -175,7 +165,7 @@ def without_redis(box):
     until(5, lambda: redis not in box.server_pids('redis-server'), 'Redis is gone')
     write(mount.path('g'), 'without Redis')
     wait_evicted(mount)
-    version, known = published(box, sandbox)
+    version, known = box.versions(sandbox)
     check(known < version, 'the outbox is empty')
     equal(mount.log_text().count('not_published'), 1, 'warnings')
     equal(box.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sboxfs'"), '0', 'connections')
@@ -188,7 +178,7 @@ def without_redis(box):
     # Away again, with something in the outbox: whoever stops it gets that published.
     box.sboxfs('services', 'start')
     done = mount.umount()
-    version, known = published(box, sandbox)
+    version, known = box.versions(sandbox)
     equal((known, box.version_key(sandbox)), (version, str(version)), 'published on the way out')
     return f'first ls without Redis {seconds * 1000:.0f} ms, umount {done.seconds:.1f} s'
 
@@ -258,7 +248,7 @@ def unmounted(box):
     check(mount.mounted(), 'unmounted under a working directory')
     shell.communicate(b'\n', timeout=10)
     seconds = until(IDLE * 4 + 5, lambda: not mount.mounted() and not mount.running(), 'unmounted', pause=0.05)
-    version, known = published(box, sandbox)
+    version, known = box.versions(sandbox)
     equal((known, box.version_key(sandbox)), (version, str(version)), 'published')
     equal(read(box.mount('guest').path('f')), 'kept', 'f')
     equal(box.sboxfs('mount', '--idle-unmount', 'guest', box.directory('m', 'x'), status=None).status, 2,

@@ -10,14 +10,8 @@ suite = Suite('outbox')
 STRANDED = ('killed', 'unmounted', 'evicted', 'terminated')
 
 
-def row(box, sandbox):
-    """(version, published_version)"""
-    return tuple(int(number) for number in
-                 box.sql(f"SELECT version, published_version FROM sboxfs.sandboxes WHERE id = '{sandbox}'")[0])
-
-
 def is_published(box, sandbox):
-    version, known = row(box, sandbox)
+    version, known = box.versions(sandbox)
     return known == version and box.version_key(sandbox) == str(version)
 
 
@@ -69,7 +63,7 @@ def strand(box, tag, ways):
     for way in ways[1:]:
         equal(mounts[way].log_text().count('not_published'), 1, f'warnings of the {way} mount')
     for way, sandbox in ids.items():
-        version, known = row(box, sandbox)
+        version, known = box.versions(sandbox)
         check(known < version, f'{way}: the outbox is empty ({version}, {known})')
     return ids
 
@@ -89,7 +83,7 @@ def next_mount(box):
             check(file.read() in ('stranded', '' if way == 'killed' else 'stranded'), way, 'lost what it had committed')
         mount.umount()
     for way, sandbox in drained.items():
-        version, known = row(box, sandbox)
+        version, known = box.versions(sandbox)
         check(known < version, f'{way}: published by a mount of another sandbox that should sleep')
     until(10, lambda: box.sboxfs('drain').text and all(is_published(box, one) for one in drained.values()),
           'drained once the leases have expired', pause=0.1)

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from harness import Suite, check, equal, until
+from harness import Suite, check, equal, key_of, until, write
 
 suite = Suite('redis_away')
 AUDIT = 1
@@ -13,11 +13,6 @@ FLAGS = ('--audit-interval', f'{AUDIT}s', '--drain-interval', '1s')
 
 def version(box, sandbox):
     return box.value(f"SELECT version FROM sboxfs.sandboxes WHERE id = '{sandbox}'")
-
-
-def write(path, text):
-    with open(path, 'w', encoding='ascii') as file:
-        file.write(text)
 
 
 def read(path):
@@ -117,7 +112,7 @@ def restarted(box):
 @suite.case('a key that is too high is put back by the audit, and one that was lost comes back', timeout=60)
 def wrong_key(box):
     sandbox = box.create('high')
-    key = f'vfs:default:ver:{sandbox}'
+    key = key_of(sandbox)
     mount = box.mount('high', *FLAGS)
     write(mount.path('f'), 'x')
     mount.sync()

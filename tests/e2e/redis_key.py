@@ -3,20 +3,9 @@ import os
 import signal
 import time
 
-from harness import Suite, check, equal, sized, until
+from harness import Suite, check, equal, key_of, sized, until, write
 
 suite = Suite('redis_key')
-
-
-def row(box, sandbox):
-    """(version, published_version) as Postgres has them; needs no Redis."""
-    return [int(number) for number in
-            box.sql(f"SELECT version, published_version FROM sboxfs.sandboxes WHERE id = '{sandbox}'")[0]]
-
-
-def write(path, text='x'):
-    with open(path, 'w', encoding='ascii') as file:
-        file.write(text)
 
 
 def kill_redis(box):
@@ -34,16 +23,16 @@ def after_work(box):
     for number in range(rounds):
         write(mount.path(f'f{number}'))
         key = box.version_key(sandbox)
-        check(key is None or int(key) <= row(box, sandbox)[0], 'the key is ahead of Postgres')
+        check(key is None or int(key) <= box.versions(sandbox)[0], 'the key is ahead of Postgres')
         if number % 10 == 0:
             mount.sync()
-            equal(box.version_key(sandbox), str(row(box, sandbox)[0]), 'the key after sync')
+            equal(box.version_key(sandbox), str(box.versions(sandbox)[0]), 'the key after sync')
     start = time.monotonic()
-    until(3, lambda: box.version_key(sandbox) == str(row(box, sandbox)[0]), 'the key without sync')
+    until(3, lambda: box.version_key(sandbox) == str(box.versions(sandbox)[0]), 'the key without sync')
     worst = time.monotonic() - start
-    until(5, lambda: row(box, sandbox)[0] == row(box, sandbox)[1], 'published_version when idle', pause=0.1)
+    until(5, lambda: box.versions(sandbox)[0] == box.versions(sandbox)[1], 'published_version when idle', pause=0.1)
     mount.umount()
-    version, published = row(box, sandbox)
+    version, published = box.versions(sandbox)
     equal((published, box.version_key(sandbox)), (version, str(version)), 'after umount')
     return f'{rounds} files, {version} versions, caught up in {worst * 1000:.0f} ms'
 
@@ -51,7 +40,7 @@ def after_work(box):
 @suite.case('a key that is wrong is repaired by the next publish')
 def repaired(box):
     sandbox = box.create('repair')
-    key = f'vfs:default:ver:{sandbox}'
+    key = key_of(sandbox)
     mount = box.mount('repair')
     for number, damage in enumerate((('DEL', key), ('SET', key, 'not a number'), ('SET', key, '1'), None)):
         if damage is None:
@@ -61,7 +50,7 @@ def repaired(box):
             box.redis(*damage)
         write(mount.path(f'f{number}'))
         mount.sync()
-        equal(box.version_key(sandbox), str(row(box, sandbox)[0]), f'after {damage or "a list"}')
+        equal(box.version_key(sandbox), str(box.versions(sandbox)[0]), f'after {damage or "a list"}')
 
 
 @suite.case('Redis down during writes: success; afterwards drained', timeout=90)
@@ -78,13 +67,13 @@ def down(box):
     check(seconds < 5, f'200 files took {seconds:.1f} s without Redis')
     synced = mount.sync()
     check(synced.seconds < 5, f'sync took {synced.seconds:.1f} s')
-    version, published = row(box, sandbox)
+    version, published = box.versions(sandbox)
     check(published < version, 'the outbox is empty without Redis:', version, published)
     check(synced.errors.count('\n') == 1 and 'warning' in synced.errors, 'sync does not warn:', synced)
     box.sboxfs('services', 'start')
-    caught_up = until(10, lambda: box.version_key(sandbox) == str(row(box, sandbox)[0]), 'drained by the mount',
+    caught_up = until(10, lambda: box.version_key(sandbox) == str(box.versions(sandbox)[0]), 'drained by the mount',
                       pause=0.05)
-    until(10, lambda: row(box, sandbox)[0] == row(box, sandbox)[1], 'published_version', pause=0.1)
+    until(10, lambda: box.versions(sandbox)[0] == box.versions(sandbox)[1], 'published_version', pause=0.1)
     return f'200 files in {seconds:.1f} s, drained {caught_up:.1f} s after the start'
 
 
@@ -107,7 +96,7 @@ def hung(box):
     finally:
         os.kill(redis, signal.SIGCONT)
     check(seconds < 5, f'it took {seconds:.1f} s with Redis hung')
-    until(10, lambda: box.version_key(sandbox) == str(row(box, sandbox)[0]), 'drained by the mount', pause=0.05)
+    until(10, lambda: box.version_key(sandbox) == str(box.versions(sandbox)[0]), 'drained by the mount', pause=0.05)
     return f'{seconds:.1f} s'
 
 
@@ -124,11 +113,11 @@ def umount_down(box):
     check('Redis' in done.errors, 'umount does not warn:', done)
     check(done.seconds < 8, f'umount took {done.seconds:.1f} s')
     until(5, lambda: not mount.running(), 'the process is gone')
-    version, published = row(box, sandbox)
+    version, published = box.versions(sandbox)
     check(published < version, 'the outbox is empty:', version, published)
     box.sboxfs('drain')
     equal(box.version_key(sandbox), str(version), 'the key after drain')
-    equal(row(box, sandbox), [version, version], 'the outbox after drain')
+    equal(box.versions(sandbox), [version, version], 'the outbox after drain')
     return f'umount {done.seconds:.1f} s'
 
 
@@ -147,12 +136,12 @@ def killed(box):
         os.close(fd)
     except OSError:
         pass  # the mount is dead
-    version, published = row(box, sandbox)
+    version, published = box.versions(sandbox)
     check(published < version, 'the outbox is empty:', version, published)
     # The dead writer's lease may still run: then drain leaves the sandbox to it, unless told otherwise.
     box.sboxfs('drain', '--all')
     equal(box.version_key(sandbox), str(version), 'the key after drain')
-    equal(row(box, sandbox), [version, version], 'the outbox after drain')
+    equal(box.versions(sandbox), [version, version], 'the outbox after drain')
 
 
 @suite.case('another sandbox\'s mount drains a dead one\'s outbox', timeout=90)
@@ -165,13 +154,13 @@ def by_others(box):
     fd = os.open(mount.path('g'), os.O_WRONLY | os.O_CREAT)
     os.fsync(fd)
     mount.kill()
-    version, published = row(box, sandbox)
+    version, published = box.versions(sandbox)
     check(published < version, 'the outbox is empty:', version, published)
     box.sboxfs('services', 'start')
     box.create('living')
     box.mount('living', '--drain-interval', '1s')
     seconds = until(15, lambda: box.version_key(sandbox) == str(version), 'drained', pause=0.1)
-    until(5, lambda: row(box, sandbox) == [version, version], 'the outbox', pause=0.1)
+    until(5, lambda: box.versions(sandbox) == [version, version], 'the outbox', pause=0.1)
     return f'{seconds:.1f} s with a lease of 2 s'
 
 

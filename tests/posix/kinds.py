@@ -114,6 +114,18 @@ def make_new(kind, path):
         os.mknod(path, kinds[kind] | 0o644, os.makedev(1, 3))
 
 
+def prepare(old, new):
+    """a/x of one kind, b/y of another (none: nothing there; full: a directory with something in it)."""
+    directory('a')
+    directory('b')
+    make(old, 'a/x')
+    if new == 'full':
+        directory('b/y')
+        put('b/y/f')
+    elif new != 'none':
+        make(new, 'b/y')
+
+
 def rename_answer(old, new):
     if old == 'dir':
         return 0 if new in ('none', 'dir') else errno.ENOTDIR if new != 'full' else errno.ENOTEMPTY
@@ -124,14 +136,7 @@ for _old in TYPES:
     for _new in TYPES + ('none', 'full'):
         @case('rename', f'of a {_old} over {_new}', 'XSH rename, DESCRIPTION, ERRORS [EISDIR] [ENOTDIR] [ENOTEMPTY]')
         def rename_kinds(old=_old, new=_new):
-            directory('a')
-            directory('b')
-            make(old, 'a/x')
-            if new == 'full':
-                directory('b/y')
-                put('b/y/f')
-            elif new != 'none':
-                make(new, 'b/y')
+            prepare(old, new)
             ino = os.lstat('a/x').st_ino
             watch = Watch('a', 'b', 'a/x')
             answer = rename_answer(old, new)
@@ -162,14 +167,7 @@ for _old in TYPES:
 
         @case('rename', f'RENAME_EXCHANGE of a {_old} and {_new}', 'rename(2), RENAME_EXCHANGE')
         def exchange(old=_old, new=_new):
-            directory('a')
-            directory('b')
-            make(old, 'a/x')
-            if new == 'full':
-                directory('b/y')
-                put('b/y/f')
-            elif new != 'none':
-                make(new, 'b/y')
+            prepare(old, new)
             if new == 'none':
                 expect(errno.ENOENT, renameat2, 'a/x', 'b/y', RENAME_EXCHANGE)
                 return

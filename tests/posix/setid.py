@@ -62,6 +62,15 @@ def left(mode, in_group, privileged):
     return mode
 
 
+def change_as(who, groups, change):
+    with user(who, who, groups):
+        fd = os.open('f', os.O_RDWR)
+        try:
+            expect(0, change, fd)
+        finally:
+            os.close(fd)
+
+
 for _name, _change in {**CHANGES, **OWNERSHIP}.items():
     for _who, _groups in ((0, ()), (ALICE, (SHARED,)), (ALICE, ())):
         if _name == 'chgrp' and not _groups and _who:
@@ -75,12 +84,7 @@ for _name, _change in {**CHANGES, **OWNERSHIP}.items():
             for mode in MODES:
                 own('f', mode | 0o222, ALICE, SHARED)
                 wanted = left(mode | 0o222, bool(groups) or who == 0, who == 0 and not owner)
-                with user(who, who, groups):
-                    fd = os.open('f', os.O_RDWR)
-                    try:
-                        expect(0, change, fd)
-                    finally:
-                        os.close(fd)
+                change_as(who, groups, change)
                 equal(oct(mode_of('f')), oct(wanted), f'mode that was {oct(mode | 0o222)}')
 
         @case('setid', f'file capabilities: {_name} by {"root" if _who == 0 else "the owner"} '
@@ -89,12 +93,7 @@ for _name, _change in {**CHANGES, **OWNERSHIP}.items():
             put('source', b's' * 1000)
             put('f', b'x' * 8192, 0o666, ALICE, SHARED)
             os.setxattr('f', 'security.capability', CAPABILITY)
-            with user(who, who, groups):
-                fd = os.open('f', os.O_RDWR)
-                try:
-                    expect(0, change, fd)
-                finally:
-                    os.close(fd)
+            change_as(who, groups, change)
             equal(outcome(os.getxattr, 'f', 'security.capability')[0], errno.ENODATA, 'the capability')
 
 for _name, _touch in {'chmod': lambda: os.chmod('f', 0o6755), 'utimensat': lambda: os.utime('f'),
