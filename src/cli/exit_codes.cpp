@@ -19,6 +19,7 @@ std::string_view exit_meaning(Exit exit) {
     case Exit::lost: return "changes could not be committed";
     case Exit::unpublished: return "committed, but Redis could not be told (sboxfs drain does it later)";
     case Exit::declined: return "the question was not answered with yes";
+    case Exit::exec_lock_timeout: return "the exec lock was not free within --lock-timeout";
     case Exit::exec_failed: return "sboxfs itself failed, a commit that failed included";
     case Exit::exec_not_executable: return "the command can not be executed";
     case Exit::exec_not_found: return "the command was not found";

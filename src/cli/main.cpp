@@ -21,7 +21,7 @@ void print_overview(std::ostream& out) {
   for (const Exit exit :
        {Exit::ok, Exit::failed, Exit::usage, Exit::not_found, Exit::exists, Exit::no_tenant, Exit::unreachable,
         Exit::refused, Exit::schema, Exit::mount_point, Exit::busy, Exit::forbidden, Exit::lost, Exit::unpublished,
-        Exit::declined, Exit::exec_failed, Exit::exec_not_executable, Exit::exec_not_found}) {
+        Exit::declined, Exit::exec_lock_timeout, Exit::exec_failed, Exit::exec_not_executable, Exit::exec_not_found}) {
     const std::string number = std::to_string(static_cast<int>(exit));
     out << "  " << number << std::string(6 - number.size(), ' ') << sboxfs::cli::exit_meaning(exit) << "\n";
   }
@@ -29,8 +29,9 @@ void print_overview(std::ostream& out) {
 
 int complain(const std::string& where, Exit exit, const std::string& message) {
   std::cerr << where << ": " << (message.empty() ? sboxfs::cli::exit_meaning(exit) : std::string_view(message)) << "\n";
-  // Statuses of `exec` other than 125 to 127 are the command's own.
-  return where == "sboxfs exec" ? static_cast<int>(Exit::exec_failed) : static_cast<int>(exit);
+  // Statuses of `exec` other than 124 to 127 are the command's own.
+  const bool own = where == "sboxfs exec" && exit != Exit::exec_lock_timeout;
+  return static_cast<int>(own ? Exit::exec_failed : exit);
 }
 
 }  // namespace

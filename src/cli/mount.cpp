@@ -18,7 +18,7 @@ constexpr const char* kAbout =
     "Mounts the sandbox NAME (a name or id) on the empty directory DIR; returns when the mount answers.\n"
     "Without arguments: lists the mounts of this home ($SBOXFS_HOME) on this host.\n"
     "Options after -o: ro, rw, async (default), cto, sync, allow_other, dev, suid, noexec, noatime,\n"
-    "strictatime, nodiratime, strict, uid=N, gid=N, nonempty; see sboxfs-mount(1).";
+    "strictatime, nodiratime, strict, local_lock, uid=N, gid=N, nonempty; see sboxfs-mount(1).";
 
 /// What the mount's process has counted, or null when it does not answer any more.
 nlohmann::ordered_json stats_of(const MountRecord& record) {

@@ -39,6 +39,7 @@ const std::map<std::string, Setter, std::less<>>& plain_words() {
       {"diratime", [](SessionOptions& s, MountPointOptions&) { s.vfs.nodiratime = false; }},
       {"nodiratime", [](SessionOptions& s, MountPointOptions&) { s.vfs.nodiratime = true; }},
       {"strict", [](SessionOptions& s, MountPointOptions&) { s.vfs.strict = true; }},
+      {"local_lock", [](SessionOptions& s, MountPointOptions&) { s.local_lock = true; }},
       {"nonempty", [](SessionOptions&, MountPointOptions& m) { m.nonempty = true; }},
   };
   return words;

@@ -7,28 +7,42 @@
 
 namespace sboxfs {
 
+bool Refresh::writing() const {
+  MutexLock lock(state_.mu);
+  // Whoever accepts changes has everything there is.
+  return state_.writable;
+}
+
 Status Refresh::run() {
-  bool writing = false;
-  {
-    MutexLock lock(state_.mu);
-    // Whoever accepts changes has everything there is.
-    writing = state_.writable;
-  }
   BlockingSection waiting;
-  if (!writing) {
-    SBOXFS_ASSIGN(const bool behind, ask_writer());
-    if (behind) SBOXFS_TRY(adoption_.check());
+  if (!writing()) {
+    SBOXFS_ASSIGN(const LeaseState lease, store_.look());
+    SBOXFS_ASSIGN(const bool behind, ask_writer(lease.writer, lease.stamp));
+    if (behind || lease.destroyed) SBOXFS_TRY(adoption_.check());
   }
-  if (!notifier_.wait(notifier_.newest(), options_.notify_timeout_ns)) log::debug("refresh: the kernel is slow");
+  wait_for_kernel();
   return {};
 }
 
-Result<bool> Refresh::ask_writer() {
-  SBOXFS_ASSIGN(const LeaseState lease, store_.look());
-  const bool writing = lease.writer && *lease.writer != self_;
-  if (!writing || (options_.writer_is_dead && options_.writer_is_dead(*lease.writer))) {
+Status Refresh::run_from(const std::optional<SessionId>& writer, const Stamp& now) {
+  BlockingSection waiting;
+  if (!writing()) {
+    SBOXFS_ASSIGN(const bool behind, ask_writer(writer, now));
+    if (behind) SBOXFS_TRY(adoption_.check());
+  }
+  wait_for_kernel();
+  return {};
+}
+
+void Refresh::wait_for_kernel() {
+  if (!notifier_.wait(notifier_.newest(), options_.notify_timeout_ns)) log::debug("refresh: the kernel is slow");
+}
+
+Result<bool> Refresh::ask_writer(const std::optional<SessionId>& writer, const Stamp& now) {
+  const bool others = writer && *writer != self_;
+  if (!others || (options_.writer_is_dead && options_.writer_is_dead(*writer))) {
     MutexLock lock(state_.mu);
-    return lease.destroyed || lease.stamp != state_.seen;
+    return now != state_.seen;
   }
   std::uint64_t before = 0;
   {
@@ -40,7 +54,7 @@ Result<bool> Refresh::ask_writer() {
   news.session = self_;
   const std::int64_t end = clock_.monotonic_ns() + options_.writer_timeout_ns;
   if (!bus_.announce(news).ok()) {
-    SBOXFS_TRY(take_over(*lease.writer, end));
+    SBOXFS_TRY(take_over(*writer, end));
     return true;
   }
   MutexLock lock(mutex_);

@@ -50,6 +50,7 @@ class Terminal {
     const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC);
     if (tty >= 0) ::tcsetpgrp(tty, ::getpgrp());
   }
+  if (request.licence >= 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::signal(SIGPIPE, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   Report report;
@@ -70,7 +71,8 @@ class Terminal {
 
 class Run {
  public:
-  Run(pid_t pid, const Terminal& terminal, int signals) : pid_(pid), terminal_(terminal), signals_(signals) {}
+  Run(pid_t pid, const Terminal& terminal, int signals, int licence)
+      : pid_(pid), terminal_(terminal), signals_(signals), licence_(licence) {}
 
   /// Until the command itself has ended. Its status in the shell's numbers.
   int wait_for_command() {
@@ -80,7 +82,8 @@ class Run {
       while ((changed = ::waitpid(pid_, &status, WNOHANG | WUNTRACED)) < 0 && errno == EINTR) {
       }
       if (changed == 0) {
-        next_signal(-1);
+        next_signal(kill_at_ns_ == 0 ? -1 : 50);
+        if (kill_at_ns_ != 0 && SystemClock().monotonic_ns() >= kill_at_ns_) ::kill(-pid_, SIGKILL);
       } else if (WIFSTOPPED(status)) {
         stop_with_it(WSTOPSIG(status));
       } else {
@@ -88,6 +91,8 @@ class Run {
       }
     }
   }
+
+  bool stopped() const { return stopped_; }
 
   void end_leftovers() {
     if (!group_alive()) return;
@@ -114,12 +119,22 @@ class Run {
   }
 
   /// Waits for one signal, at most `timeout_ms`, and passes it on.
-  void next_signal(int timeout_ms) const {
-    pollfd wait{signals_, POLLIN, 0};
-    if (::poll(&wait, 1, timeout_ms) <= 0) return;
+  void next_signal(int timeout_ms) {
+    pollfd wait[2] = {{signals_, POLLIN, 0}, {licence_, POLLIN | POLLRDHUP, 0}};
+    if (::poll(wait, 2, timeout_ms) <= 0) return;
+    if (wait[1].revents != 0) stop_it();
+    if (wait[0].revents == 0) return;
     signalfd_siginfo info{};
     if (::read(signals_, &info, sizeof info) != sizeof info) return;
     if (info.ssi_signo != SIGCHLD) ::kill(-pid_, static_cast<int>(info.ssi_signo));
+  }
+
+  void stop_it() {
+    stopped_ = true;
+    licence_ = -1;  // poll(2) passes over it
+    kill_at_ns_ = SystemClock().monotonic_ns() + kTermPatienceNs;
+    ::kill(-pid_, SIGTERM);
+    ::kill(-pid_, SIGCONT);
   }
 
   void stop_with_it(int number) const {
@@ -133,6 +148,9 @@ class Run {
   pid_t pid_;
   const Terminal& terminal_;
   int signals_;
+  int licence_;
+  bool stopped_ = false;
+  std::int64_t kill_at_ns_ = 0;
 };
 
 }  // namespace
@@ -166,7 +184,7 @@ Result<CommandOutcome> run_command(const CommandRequest& request) {
   ssize_t got = 0;
   while ((got = ::read(read_end.get(), &report, sizeof report)) < 0 && errno == EINTR) {
   }
-  Run run(pid, terminal, signals.get());
+  Run run(pid, terminal, signals.get(), request.licence);
   CommandOutcome outcome;
   outcome.status = run.wait_for_command();
   terminal.give_to(::getpgrp());
@@ -176,7 +194,8 @@ Result<CommandOutcome> run_command(const CommandRequest& request) {
     outcome.status = missing ? kExitNotFound : kExitNotExecutable;
     outcome.problem = cat(request.argv.front(), missing ? ": command not found" : ": can not be executed");
   }
-  if (!request.leave) run.end_leftovers();
+  outcome.stopped = run.stopped();
+  if (!request.leave || outcome.stopped) run.end_leftovers();
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   return outcome;
 }

@@ -35,6 +35,13 @@ Status ControlClient::request(const std::string& word, std::string* warning) {
   return {};
 }
 
+Status ControlClient::lock(bool exclusive, double timeout_seconds) {
+  const Json request{{"do", "lock"}, {"exclusive", exclusive}, {"timeout_seconds", timeout_seconds}};
+  SBOXFS_ASSIGN(const std::string line, exchange(request.dump()));
+  const Result<Json> answer = checked(line);
+  return answer.ok() ? Status() : Status(answer.error());
+}
+
 Status ControlClient::ask_for_end() { return send_line(fd_.get(), Json{{"do", "wait"}}.dump()); }
 
 Status ControlClient::wait_for_end() {

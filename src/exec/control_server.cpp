@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -18,6 +19,12 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::int64_t kFirstHolderNs = 10 * kSecondNs;
+
+/// Whether the other side has closed its end, or said something.
+bool stirs(int fd, int timeout_ms) {
+  pollfd wait{fd, POLLIN | POLLRDHUP, 0};
+  return ::poll(&wait, 1, timeout_ms) > 0;
+}
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -112,11 +119,34 @@ class Server final : public ControlServer {
       const auto line = receive_line(peer.fd.get(), buffer);
       if (!line.ok()) break;
       const Json request = Json::parse(*line, nullptr, false);
+      if (request.is_object() && request.value("do", std::string()) == "lock") {
+        hold_lock(peer.fd.get(), request);
+        break;
+      }
       if (!send_line(peer.fd.get(), answer(request, holds)).ok()) break;
     }
     if (holds) leave(1, 0);
     ::shutdown(peer.fd.get(), SHUT_RDWR);
     peer.done = true;
+  }
+
+  /// The connection's last request.
+  void hold_lock(int fd, const Json& request) {
+    if (!handlers_.lock) {
+      send_line(fd, answer_for(fail(EOPNOTSUPP, "this mount has no exec lock"))).ok();
+      return;
+    }
+    const double seconds = request.value("timeout_seconds", 0.0);
+    const auto lock = handlers_.lock(request.value("exclusive", false),
+                                     static_cast<std::int64_t>(seconds * static_cast<double>(kSecondNs)),
+                                     [fd] { return stirs(fd, 0); });
+    if (!send_line(fd, answer_for(lock.ok() ? Status() : Status(lock.error()))).ok() || !lock.ok()) return;
+    bool told = false;
+    while (!stirs(fd, 100)) {
+      if (told || !(*lock)->lost()) continue;
+      told = true;
+      if (!send_line(fd, answer_for(fail(EIO, "the exec lock was lost"))).ok()) return;
+    }
   }
 
   std::string answer(const Json& request, bool& holds) {

@@ -38,6 +38,7 @@ std::string status_json(const SessionStatus& status) {
                         {"content_bytes", status.content_bytes},
                         {"open_files", status.open_files},
                         {"stale", status.stale},
+                        {"locks", status.locks},
                         {"away", status.away},
                         {"evictions", status.evictions},
                         {"requests", status.requests},
@@ -59,12 +60,28 @@ Status wait_for_ending_sessions(const Home& home, const SandboxId& sandbox) {
   return {};
 }
 
+class HeldExecLock final : public ExecLock {
+ public:
+  HeldExecLock(Session& session, std::uint64_t number) : session_(session), number_(number) {}
+  ~HeldExecLock() override { session_.release_exec_lock(number_); }
+  bool lost() const override { return session_.exec_lock_lost(number_); }
+
+ private:
+  Session& session_;
+  const std::uint64_t number_;
+};
+
 ControlHandlers handlers_of(Session& session, const MountRequest& request) {
   ControlHandlers handlers;
   handlers.sync = [&session](std::string* warning) { return session.sync(warning); };
   handlers.refresh = [&session] { return session.refresh(); };
   handlers.status = [&session] { return status_json(session.status()); };
   handlers.stop = [&session] { session.request_stop(); };
+  handlers.lock = [&session](bool exclusive, std::int64_t timeout_ns,
+                             const std::function<bool()>& cancelled) -> Result<std::unique_ptr<ExecLock>> {
+    SBOXFS_ASSIGN(const std::uint64_t number, session.take_exec_lock(exclusive, timeout_ns, cancelled));
+    return std::unique_ptr<ExecLock>(std::make_unique<HeldExecLock>(session, number));
+  };
   if (request.for_exec) {
     handlers.detach_unused = [path = request.session.mount_point] { return detach(path, false).ok(); };
   }

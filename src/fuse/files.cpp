@@ -82,7 +82,11 @@ void write(fuse_req_t request, fuse_ino_t ino, const char* data, std::size_t siz
 }
 
 void flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  serve(request, Kind::flush, [&](Vfs& vfs) { reply_status(request, vfs.flush(handle_of(info))); });
+  serve(request, Kind::flush, [&](Vfs& vfs) {
+    const Status flushed = vfs.flush(handle_of(info));
+    vfs.let_go(handle_of(info), info->lock_owner);
+    reply_status(request, flushed);
+  });
 }
 
 void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {

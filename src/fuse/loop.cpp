@@ -241,6 +241,7 @@ void Loop::answer(fuse_buf request) {
   }
   worker().raw = take_raw_flags(request, context_.agreed);
   fuse_session_process_buf(session_, &request);
+  context_.interrupted_locks.answer(*context_.vfs);
 }
 
 void Loop::reply_error(std::uint64_t unique, int code) {

@@ -83,7 +83,7 @@ ssize_t write_hook(int fd, iovec* parts, int count, void* context) {
 
 ssize_t read_hook(int fd, void* buffer, std::size_t size, void*) { return ::read(fd, buffer, size); }
 
-fuse_lowlevel_ops table() {
+fuse_lowlevel_ops table(const FuseOptions& options) {
   fuse_lowlevel_ops out{};
   out.init = init;
   add_name_operations(out);
@@ -92,6 +92,8 @@ fuse_lowlevel_ops table() {
   add_range_operations(out);
   add_directory_operations(out);
   add_xattr_operations(out);
+  // Without them the kernel keeps the locks itself.
+  if (!options.local_lock) add_lock_operations(out);
   return out;
 }
 
@@ -142,7 +144,7 @@ Result<fuse_session*> make_session(const FuseOptions& options, Context& context)
   std::string arguments[] = {"sboxfs", "-o", opts};
   char* argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
   fuse_args args = FUSE_ARGS_INIT(3, argv);
-  const fuse_lowlevel_ops operations = table();
+  const fuse_lowlevel_ops operations = table(options);
   fuse_session* session = fuse_session_new(&args, &operations, sizeof operations, &context);
   fuse_opt_free_args(&args);
   if (session == nullptr) return fail(EIO, "libfuse refuses the mount options");

@@ -11,10 +11,11 @@ thread_local Worker* current = nullptr;
 constexpr double kLongSeconds = 3600;
 
 constexpr const char* kNames[kKinds] = {
-    "lookup",    "forget",      "getattr", "setattr",     "readlink", "mknod",          "mkdir",    "unlink",
-    "rmdir",     "symlink",     "rename",  "link",        "open",     "read",           "write",    "flush",
-    "release",   "fsync",       "readdir", "readdirplus", "fsyncdir", "statfs",         "setxattr", "getxattr",
-    "listxattr", "removexattr", "create",  "fallocate",   "lseek",    "copy_file_range"};
+    "lookup", "forget",          "getattr",  "setattr",   "readlink",    "mknod",       "mkdir",
+    "unlink", "rmdir",           "symlink",  "rename",    "link",        "open",        "read",
+    "write",  "flush",           "release",  "fsync",     "readdir",     "readdirplus", "fsyncdir",
+    "statfs", "setxattr",        "getxattr", "listxattr", "removexattr", "create",      "fallocate",
+    "lseek",  "copy_file_range", "setlk",    "getlk",     "flock"};
 
 timespec time_of(std::int64_t ns) {
   std::int64_t seconds = ns / kSecondNs;

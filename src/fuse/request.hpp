@@ -6,6 +6,9 @@
 #include <array>
 #include <atomic>
 #include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "raw.hpp"
 #include "sboxfs/base/blocking.hpp"
@@ -46,11 +49,27 @@ enum class Kind : unsigned {
   fallocate,
   lseek,
   copy_file_range,
+  setlk,
+  getlk,
+  flock,
   count
 };
 inline constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::count);
 
 const char* name_of(Kind kind);
+
+/// Requests for locks that were interrupted: noted where they can not be answered, answered right after. Thread-safe.
+class InterruptedLocks {
+ public:
+  void add(fuse_req_t request, std::shared_ptr<LockWaiter> waiter) EXCLUDES(mutex_);
+  /// EINTR for those that still wait. Costs a load when there are none.
+  void answer(Vfs& vfs) EXCLUDES(mutex_);
+
+ private:
+  std::atomic<bool> any_{false};
+  Mutex mutex_;
+  std::vector<std::pair<fuse_req_t, std::shared_ptr<LockWaiter>>> items_ GUARDED_BY(mutex_);
+};
 
 /// What the callbacks reach through the session's user data.
 struct Context {
@@ -65,6 +84,7 @@ struct Context {
   std::uint32_t offered = 0;
   std::uint32_t agreed = 0;
   std::atomic<bool> init_sent{false};
+  InterruptedLocks interrupted_locks;
 };
 
 /// A worker's hook into the loop (loop.cpp): it may wait now, it goes on.
@@ -175,6 +195,7 @@ void add_file_operations(fuse_lowlevel_ops& table);
 void add_range_operations(fuse_lowlevel_ops& table);
 void add_directory_operations(fuse_lowlevel_ops& table);
 void add_xattr_operations(fuse_lowlevel_ops& table);
+void add_lock_operations(fuse_lowlevel_ops& table);
 
 inline Handle& handle_of(const fuse_file_info* info) { return *reinterpret_cast<Handle*>(info->fh); }
 

@@ -98,9 +98,11 @@ Result<bool> Lease::ask_once() {
   if (!answer.grant) return false;
   if (!again) {
     // Nothing is accepted before memory equals the version the lease was granted at.
-    if (const Status adopted = adopter_.adopt(answer.grant->stamp.version); !adopted.ok()) {
+    Status ready = hooks_.may_write ? hooks_.may_write() : Status();
+    if (ready.ok()) ready = adopter_.adopt(answer.grant->stamp.version);
+    if (!ready.ok()) {
       if (const Status released = store_.release(answer.grant->epoch); !released.ok()) return released.error();
-      return adopted.error();
+      return ready.error();
     }
   }
   take(*answer.grant, sent_ns, again);

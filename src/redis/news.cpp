@@ -65,7 +65,7 @@ Result<News> decode_news(std::string_view bytes) {
   if (take(bytes, kMagic.size()) != kMagic) return fail(EBADMSG, "a message of an unknown format");
   const auto kind = static_cast<unsigned char>(take(bytes, 1).front());
   const auto has_delta = static_cast<unsigned char>(take(bytes, 1).front());
-  if (kind > static_cast<unsigned char>(News::Kind::destroyed)) return fail(EBADMSG, "a message of an unknown kind");
+  if (kind > static_cast<unsigned char>(News::Kind::locks)) return fail(EBADMSG, "a message of an unknown kind");
   News news;
   news.kind = static_cast<News::Kind>(kind);
   news.stamp.version = take_number(bytes);

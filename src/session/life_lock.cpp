@@ -32,6 +32,10 @@ LifeLock::~LifeLock() {
   if (fd_) ::unlink(path_.c_str());
 }
 
+bool LifeLock::is_here(const std::string& home, const SessionId& session) {
+  return ::access(path_of(home, session).c_str(), F_OK) == 0;
+}
+
 bool LifeLock::is_dead(const std::string& home, const SessionId& session) {
   const UniqueFd fd(::open(path_of(home, session).c_str(), O_RDWR | O_CLOEXEC));
   return fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0;

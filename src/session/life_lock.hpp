@@ -18,6 +18,8 @@ class LifeLock {
   /// Removes the file.
   ~LifeLock();
 
+  /// Whether that session ran on this host, under this home, and its end was not a proper one yet.
+  static bool is_here(const std::string& home, const SessionId& session);
   /// Whether that session ran on this host, under this home, and is certainly dead.
   static bool is_dead(const std::string& home, const SessionId& session);
 

@@ -22,6 +22,7 @@ Session::Parts::Parts(const SessionOptions& session_options, std::unique_ptr<PgP
       loader(StoreContext{read_pool.get(), options.tenant, options.sandbox, self}),
       sink(StoreContext{write_pool.get(), options.tenant, options.sandbox, self}),
       lease_store(StoreContext{write_pool.get(), options.tenant, options.sandbox, self}),
+      lock_store(StoreContext{write_pool.get(), options.tenant, options.sandbox, self}),
       bus(std::move(redis), options.tenant, options.sandbox),
       cache(options.content_cache_bytes) {}
 
@@ -37,6 +38,7 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   mount.suid = options.suid;
   mount.noexec = options.noexec;
   mount.read_only = options.vfs.read_only;
+  mount.local_lock = options.local_lock;
   SBOXFS_ASSIGN(fuse, FuseServer::mount(mount, *state));
   notifier.emplace(state->replies, *fuse, [this](Ino ino) -> std::optional<Ino> {
     MutexLock lock(state->mu);
@@ -86,6 +88,11 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   const auto is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
   lease_hooks.holder_is_dead = is_dead;
   lease_hooks.write_back = [this] { fuse->write_back(); };
+  // Taking the lease comes first: whoever takes the locks away takes it away, too.
+  lease_hooks.may_write = [this]() -> Status {
+    SBOXFS_TRY(locks->confirm());
+    return exec_locks->may_write();
+  };
   lease.emplace(*state, *committer, lease_store, bus, *adoption, clock, self, lease_options, std::move(lease_hooks));
   WatcherOptions watch_options;
   watch_options.audit_ns = options.audit_interval_ns;
@@ -110,6 +117,8 @@ Status Session::Parts::assemble(const SandboxFacts& facts) {
   housework.emplace(*write_pool, bus.keys(), options.tenant);
   housekeeper.emplace(*housework, options.drain_interval_ns);
   vfs.emplace(*state, *fetcher, cache, *committer, *lease, clock, options.vfs);
+  assemble_locks();
+  if (!options.local_lock) vfs->locks = &*locks;
   vfs->refresh = [this] { return refresh->run(); };
   vfs->wait_published = [this] {
     Version version = 0;
@@ -160,6 +169,31 @@ void Session::Parts::disconnect() {
   write_pool->close_idle();
 }
 
+void Session::Parts::assemble_locks() {
+  LockOptions lock_options;
+  lock_options.lease_ns = options.lease_ns;
+  lock_options.io_timeout_ns = options.io_timeout_ns;
+  LockHooks hooks;
+  hooks.dirty = [this] {
+    MutexLock lock(state->mu);
+    return !state->journal.empty() || state->journal.in_flight();
+  };
+  hooks.commit = [this] { return committer->sync(options.io_timeout_ns); };
+  hooks.refresh = [this](const LockAnswer& granted) { return refresh->run_from(granted.writer, granted.stamp); };
+  hooks.is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
+  hooks.is_here = [this](const SessionId& holder) { return LifeLock::is_here(options.home, holder); };
+  hooks.lost = [this](const std::vector<LockTarget>& gone) {
+    exec_locks->on_lost(gone);
+    Delta files;
+    for (const LockTarget& target : gone)
+      if (target.kind != LockKind::exec)
+        files.inodes.push_back({target.ino, kChangedAttr | kChangedData, {Range{0, kMaxFileSize}}});
+    notifier->submit(std::move(files));
+  };
+  locks.emplace(lock_store, bus, clock, self, lock_options, std::move(hooks));
+  exec_locks.emplace(*locks);
+}
+
 void Session::Parts::on_news(const News& news) {
   switch (news.kind) {
     case News::Kind::version: watcher->on_version(news); return;
@@ -167,6 +201,9 @@ void Session::Parts::on_news(const News& news) {
     case News::Kind::lease_free: lease->on_news(news); return;
     case News::Kind::refreshed: refresh->on_news(news); return;
     case News::Kind::destroyed: watcher->on_destroyed(); return;
+    case News::Kind::locks:
+      if (news.session != self) locks->on_news();
+      return;
     case News::Kind::refresh: break;
   }
   if (news.session == self) return;
@@ -234,6 +271,7 @@ void Session::Parts::start_working() {
   watcher->start();
   bus.start();
   lease->start();
+  locks->start();
   heartbeat->start();
   housekeeper->start();
 }
@@ -254,6 +292,7 @@ void Session::Parts::stop() {
 
 void Session::Parts::stop_working() {
   // Backwards: who tells others goes before whom it tells.
+  if (locks) locks->stop();
   if (housekeeper) housekeeper->stop();
   if (heartbeat) heartbeat->stop();
   bus.stop();

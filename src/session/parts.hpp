@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "eviction.hpp"
+#include "exec_locks.hpp"
 #include "housekeeper.hpp"
 #include "idle.hpp"
 #include "life_lock.hpp"
@@ -20,11 +21,13 @@
 #include "sboxfs/coherence/watcher.hpp"
 #include "sboxfs/fuse/server.hpp"
 #include "sboxfs/lease/lease.hpp"
+#include "sboxfs/locks/locks.hpp"
 #include "sboxfs/pg/pool.hpp"
 #include "sboxfs/redis/bus.hpp"
 #include "sboxfs/session/session.hpp"
 #include "sboxfs/store/pg_lease_store.hpp"
 #include "sboxfs/store/pg_loader.hpp"
+#include "sboxfs/store/pg_lock_store.hpp"
 #include "sboxfs/store/pg_sink.hpp"
 
 namespace sboxfs {
@@ -42,6 +45,8 @@ struct Session::Parts {
 
   /// What the bus brings, sorted to whom it concerns.
   void on_news(const News& news);
+  /// The session's locks, with what they need of the other parts.
+  void assemble_locks();
   void on_lost(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped);
   /// Runs jobs that must not run where they come up (a bus handler, a request): answering a refresh, detaching.
   void attend(std::stop_token stop);
@@ -64,6 +69,7 @@ struct Session::Parts {
   PgLoader loader;
   PgSink sink;
   PgLeaseStore lease_store;
+  PgLockStore lock_store;
   RedisBus bus;
   ContentCache cache;
   std::optional<State> state;
@@ -76,6 +82,8 @@ struct Session::Parts {
   std::optional<Lease> lease;
   std::optional<Watcher> watcher;
   std::optional<Refresh> refresh;
+  std::optional<Locks> locks;
+  std::optional<ExecLocks> exec_locks;
   std::optional<Heartbeat> heartbeat;
   std::optional<TenantHousework> housework;
   std::optional<Housekeeper> housekeeper;

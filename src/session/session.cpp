@@ -74,6 +74,8 @@ Status Session::run(std::function<void()> serving) {
   parts.fuse->serve(*parts.vfs);
   greeter.join();
   log::info("shutdown_begin: ", parts.options.name);
+  parts.locks->refuse();
+  const bool held_locks = parts.locks->held() > 0;
   if (parts.idle) {
     parts.idle->stop();
     // Whoever leaves tries to publish what is pending, also what an eviction has left to the outbox.
@@ -98,6 +100,12 @@ Status Session::run(std::function<void()> serving) {
   if (!drained.ok()) log::warn("not_published: ", drained.error().what);
   parts.stop();
   if (!parts.lease_store.close_session().ok()) log::debug("session_row: it stays until it expires");
+  if (held_locks) {
+    News news;
+    news.kind = News::Kind::locks;
+    news.session = parts.self;
+    if (!parts.bus.announce(news).ok()) log::debug("locks: Redis is away, who waits polls");
+  }
   log::info("shutdown_complete: ", parts.options.name);
   return status.ok() ? drained : status;
 }
@@ -130,6 +138,19 @@ Status Session::refresh() {
   return fresh;
 }
 
+Result<std::uint64_t> Session::take_exec_lock(bool exclusive, std::int64_t timeout_ns,
+                                              const std::function<bool()>& cancelled) {
+  Idle* const gate = parts_->idle ? &*parts_->idle : nullptr;
+  if (gate != nullptr) SBOXFS_TRY(gate->enter());
+  Result<std::uint64_t> taken = parts_->exec_locks->take(exclusive, timeout_ns, cancelled);
+  if (gate != nullptr) gate->leave();
+  return taken;
+}
+
+bool Session::exec_lock_lost(std::uint64_t number) const { return parts_->exec_locks->lost(number); }
+
+void Session::release_exec_lock(std::uint64_t number) { parts_->exec_locks->release(number); }
+
 SessionStatus Session::status() const {
   SessionStatus out;
   out.published = parts_->publisher->published();
@@ -141,6 +162,7 @@ SessionStatus Session::status() const {
   out.statements = parts_->read_pool->statements() + parts_->write_pool->statements();
   State& state = *parts_->state;
   out.stale = state.stale;
+  out.locks = parts_->locks->held();
   MutexLock lock(state.mu);
   out.seen = state.seen;
   out.journal_bytes = state.journal.bytes();

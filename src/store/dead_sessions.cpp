@@ -13,6 +13,8 @@ pins AS (
   DELETE FROM sboxfs.pins p USING dead d WHERE p.tenant = $1 AND p.sandbox = d.sandbox AND p.session = d.session),
 locks AS (
   DELETE FROM sboxfs.locks l USING dead d WHERE l.tenant = $1 AND l.sandbox = d.sandbox AND l.session = d.session),
+holders AS (
+  DELETE FROM sboxfs.lock_holders h USING dead d WHERE h.tenant = $1 AND h.sandbox = d.sandbox AND h.session = d.session),
 deleted AS (
   DELETE FROM sboxfs.sessions s USING dead d
    WHERE s.tenant = $1 AND s.sandbox = d.sandbox AND s.session = d.session RETURNING 1)

@@ -21,19 +21,20 @@ UPDATE sboxfs.sandboxes SET erased_at = coalesce(erased_at, clock_timestamp())
         "s.tenant = $1 AND s.id = $2 AND s.destroyed_at IS NOT NULL) LIMIT $3))"                                \
   }
 constexpr PgStatement kTables[] = {
-    SBOXFS_PURGE("sessions"), SBOXFS_PURGE("pins"),    SBOXFS_PURGE("locks"),  SBOXFS_PURGE("lock_roots"),
-    SBOXFS_PURGE("dirents"),  SBOXFS_PURGE("patches"), SBOXFS_PURGE("chunks"), SBOXFS_PURGE("ranges"),
-    SBOXFS_PURGE("xattrs"),   SBOXFS_PURGE("orphans"), SBOXFS_PURGE("inodes"), SBOXFS_PURGE("changes"),
+    SBOXFS_PURGE("sessions"),   SBOXFS_PURGE("pins"),    SBOXFS_PURGE("locks"),   SBOXFS_PURGE("lock_holders"),
+    SBOXFS_PURGE("lock_roots"), SBOXFS_PURGE("dirents"), SBOXFS_PURGE("patches"), SBOXFS_PURGE("chunks"),
+    SBOXFS_PURGE("ranges"),     SBOXFS_PURGE("xattrs"),  SBOXFS_PURGE("orphans"), SBOXFS_PURGE("inodes"),
+    SBOXFS_PURGE("changes"),
 };
 
 #define SBOXFS_NONE(table) " AND NOT EXISTS (SELECT FROM sboxfs." table " r WHERE r.tenant = $1 AND r.sandbox = $2)"
 constexpr PgStatement kForget{"forget_sandbox",
                               "DELETE FROM sboxfs.sandboxes WHERE tenant = $1 AND id = $2 AND erased_at IS NOT NULL "
                               "AND destroyed_at <= clock_timestamp() - " SBOXFS_NS("$3") SBOXFS_NONE("sessions")
-                                  SBOXFS_NONE("pins") SBOXFS_NONE("locks") SBOXFS_NONE("lock_roots")
-                                      SBOXFS_NONE("dirents") SBOXFS_NONE("patches") SBOXFS_NONE("chunks")
-                                          SBOXFS_NONE("ranges") SBOXFS_NONE("xattrs") SBOXFS_NONE("orphans")
-                                              SBOXFS_NONE("inodes") SBOXFS_NONE("changes")};
+                                  SBOXFS_NONE("pins") SBOXFS_NONE("locks") SBOXFS_NONE("lock_holders")
+                                      SBOXFS_NONE("lock_roots") SBOXFS_NONE("dirents") SBOXFS_NONE("patches")
+                                          SBOXFS_NONE("chunks") SBOXFS_NONE("ranges") SBOXFS_NONE("xattrs")
+                                              SBOXFS_NONE("orphans") SBOXFS_NONE("inodes") SBOXFS_NONE("changes")};
 constexpr PgStatement kExists{"sandbox_row", "SELECT 1 FROM sboxfs.sandboxes WHERE tenant = $1 AND id = $2"};
 
 }  // namespace

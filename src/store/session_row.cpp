@@ -18,7 +18,8 @@ SELECT version, batch FROM s)sql"};
 constexpr PgStatement kKeep{"keep_session", "SELECT sboxfs.keep_session($1, $2, $3, $4, $5, $6)"};
 constexpr PgStatement kClose{"close_session", R"sql(
 WITH p AS (DELETE FROM sboxfs.pins WHERE tenant = $1 AND sandbox = $2 AND session = $3),
-     l AS (DELETE FROM sboxfs.locks WHERE tenant = $1 AND sandbox = $2 AND session = $3)
+     l AS (DELETE FROM sboxfs.locks WHERE tenant = $1 AND sandbox = $2 AND session = $3),
+     h AS (DELETE FROM sboxfs.lock_holders WHERE tenant = $1 AND sandbox = $2 AND session = $3)
 DELETE FROM sboxfs.sessions WHERE tenant = $1 AND sandbox = $2 AND session = $3)sql"};
 
 }  // namespace

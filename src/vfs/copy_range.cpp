@@ -125,6 +125,8 @@ Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, H
       Operation op(*this);
       SBOXFS_ASSIGN(const bool shared, op.changing([&]() -> Result<bool> {
         op.state.mu.assert_held();
+        SBOXFS_TRY(op.locks_kept(from));
+        SBOXFS_TRY(op.locks_kept(to));
         Inode* source = open_file(op, from);
         Inode* sink = source == nullptr ? nullptr : open_file(op, to);
         if (sink == nullptr) return Operation::missing();

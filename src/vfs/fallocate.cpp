@@ -98,6 +98,7 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
   Operation op(*this);
   const Status status = op.changing([&]() -> Status {
     op.state.mu.assert_held();
+    SBOXFS_TRY(op.locks_kept(handle));
     Inode* inode = open_file(op, handle);
     if (inode == nullptr || !op.xattrs(*inode)) return Operation::missing();
     if (!inode->is_file()) return fail(ENODEV);

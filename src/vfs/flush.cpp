@@ -4,7 +4,8 @@ namespace sboxfs {
 namespace {
 
 /// Changes made through this handle may be among those that were lost.
-Status not_lost(const State& state, const Handle& handle) {
+Status not_lost(const State& state, const Handle& handle, const Locks* locks) {
+  if (locks != nullptr && locks->lost(handle.ino, handle.lock_losses)) return fail(EIO, "the file's locks were lost");
   if (handle.wrote.load(std::memory_order_relaxed) && handle.losses != state.losses)
     return fail(EIO, "changes were lost with the lease");
   return {};
@@ -19,8 +20,8 @@ Status none_lost(State& state, Ino ino, std::uint64_t told) {
 }
 
 /// The same for a handle; it is told once.
-Status none_lost(State& state, Handle& handle) {
-  SBOXFS_TRY(not_lost(state, handle));
+Status none_lost(State& state, Handle& handle, const Locks* locks) {
+  SBOXFS_TRY(not_lost(state, handle, locks));
   const std::uint64_t losses = state.losses;
   const Status status = none_lost(state, handle.ino, handle.told);
   if (!status.ok()) handle.told = losses;
@@ -30,18 +31,18 @@ Status none_lost(State& state, Handle& handle) {
 }  // namespace
 
 Status Vfs::flush(Handle& handle) {
-  SBOXFS_TRY(not_lost(state_, handle));
+  SBOXFS_TRY(not_lost(state_, handle, locks));
   if (options_.durability != Durability::cto || !handle.wrote.load(std::memory_order_relaxed)) return {};
   SBOXFS_TRY(committer_.sync());
   if (wait_published) wait_published();
-  return not_lost(state_, handle);
+  return not_lost(state_, handle, locks);
 }
 
 Status Vfs::fsync(Handle& handle) {
   if (state_.destroyed) return fail(ESTALE);
-  SBOXFS_TRY(none_lost(state_, handle));
+  SBOXFS_TRY(none_lost(state_, handle, locks));
   SBOXFS_TRY(committer_.sync());
-  return none_lost(state_, handle);
+  return none_lost(state_, handle, locks);
 }
 
 Status Vfs::fsync_dir(Ino dir) {

@@ -18,6 +18,7 @@ std::unique_ptr<Handle> open_handle(Operation& op, Inode& inode, int flags) {
   handle->flags = flags;
   handle->losses = op.state.losses;
   handle->told = handle->losses;
+  if (op.locks != nullptr) handle->lock_losses = op.locks->losses();
   ++inode.opens;
   if (writes(flags) && ++inode.writers == 1) op.state.open_for_writing.insert(inode.ino);
   return handle;

@@ -68,6 +68,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) 
 }
 
 void Vfs::release(std::unique_ptr<Handle> handle) {
+  if (locks != nullptr) locks->close_handle(handle->ino, reinterpret_cast<std::uintptr_t>(handle.get()));
   MutexLock lock(state_.mu);
   close_handle(state_, *handle);
   if (!state_.journal.empty()) state_.work.notify_one();

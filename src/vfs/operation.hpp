@@ -20,6 +20,7 @@ class Operation {
         access(vfs.access_),
         clock(vfs.clock_),
         options(vfs.options_),
+        locks(vfs.locks),
         vfs_(vfs) {}
 
   State& state;
@@ -29,6 +30,7 @@ class Operation {
   WriteAccess& access;
   const Clock& clock;
   const VfsOptions& options;
+  Locks* const locks;
   /// Set by an attempt that found something missing; the attempt then returns missing().
   Need need;
 
@@ -110,6 +112,12 @@ class Operation {
   Status usable() const {
     if (state.destroyed.load(std::memory_order_relaxed)) return fail(ESTALE);
     if (options.strict && state.stale.load(std::memory_order_relaxed)) return fail(EIO);
+    return {};
+  }
+
+  /// EIO once the locks on the file were taken away while it was open here.
+  Status locks_kept(const Handle& handle) const {
+    if (locks != nullptr && locks->lost(handle.ino, handle.lock_losses)) return fail(EIO, "the file's locks were lost");
     return {};
   }
 

@@ -45,6 +45,7 @@ Result<std::vector<Vfs::Piece>> Vfs::read(Handle& handle, std::uint64_t offset, 
   return op.reading([&]() -> Result<std::vector<Piece>> {
     op.state.mu.assert_held();
     std::vector<Piece> pieces;
+    SBOXFS_TRY(op.locks_kept(handle));
     Inode* inode = open_file(op, handle);
     if (inode == nullptr) return Operation::missing();
     if (offset >= inode->attr.size || size == 0) return pieces;

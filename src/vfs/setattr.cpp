@@ -56,6 +56,7 @@ Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change,
     const auto killed = kill ? without_suid(op, *inode, who) : inode->attr.mode;
     if (!killed) return Operation::missing();
     if (change.size) {
+      if (handle != nullptr) SBOXFS_TRY(op.locks_kept(*handle));
       if (inode->is_dir()) return fail(EISDIR);
       if (!inode->is_file()) return fail(EINVAL);
       SBOXFS_TRY(truncate_inode(op, *inode, *change.size));

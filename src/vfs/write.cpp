@@ -65,6 +65,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
   Operation op(*this);
   Result<std::size_t> result = op.changing([&]() -> Result<std::size_t> {
     op.state.mu.assert_held();
+    SBOXFS_TRY(op.locks_kept(handle));
     Inode* inode = open_file(op, handle);
     if (inode == nullptr) return Operation::missing();
     if (!inode->is_file()) return fail(EINVAL);

@@ -56,7 +56,11 @@ Status LastComes::more_inos() {
 }
 
 Mounted::Mounted(FakeStore& fake_store, FuseOptions options, FetcherLimits limits)
-    : store(fake_store), state(opened(fake_store)) {
+    : Mounted(fake_store, own_rows_, own_redis_, std::move(options), limits) {}
+
+Mounted::Mounted(FakeStore& fake_store, FakeLockRows& lock_rows, FakeRedis& redis, FuseOptions options,
+                 FetcherLimits limits)
+    : store(fake_store), state(opened(fake_store)), bus(redis), lock_store(lock_rows, self) {
   options.mount_point = directory_.path();
   options.name = "test";
   Result<std::unique_ptr<FuseServer>> mounted = FuseServer::mount(options, state);
@@ -82,8 +86,37 @@ Mounted::Mounted(FakeStore& fake_store, FuseOptions options, FetcherLimits limit
   committer.emplace(state, store, cache, clock, CommitterOptions{}, CommitEvents{});
   access.emplace(store, state, *adoption);
   vfs.emplace(state, *fetcher, cache, *committer, *access, clock, VfsOptions{});
+  LockHooks hooks;
+  hooks.dirty = [this] {
+    MutexLock lock(state.mu);
+    return !state.journal.empty() || state.journal.in_flight();
+  };
+  hooks.commit = [this] { return committer->sync(); };
+  hooks.refresh = [this](const LockAnswer&) -> Status {
+    {
+      MutexLock lock(state.mu);
+      if (state.writable) return {};
+    }
+    SBOXFS_TRY(adoption->check());
+    return notifier->wait(notifier->newest(), 10 * kSecondNs) ? Status() : fail(EIO);
+  };
+  hooks.lost = [this](const std::vector<LockTarget>& gone) {
+    Delta files;
+    for (const LockTarget& target : gone)
+      files.inodes.push_back({target.ino, kChangedAttr | kChangedData, {Range{0, kMaxFileSize}}});
+    notifier->submit(std::move(files));
+  };
+  locks.emplace(lock_store, bus, clock, self, LockOptions{}, std::move(hooks));
+  if (!options.local_lock) vfs->locks = &*locks;
+  Bus::Listener listener;
+  listener.on_news = [this](const News& news) {
+    if (news.session != self) locks->on_news();
+  };
+  bus.listen(std::move(listener));
+  bus.start();
   notifier->start();
   committer->start();
+  locks->start();
   serving_ = std::thread([this] {
     server->serve(*vfs);
     ended_ = true;
@@ -95,6 +128,8 @@ Mounted::~Mounted() {
   store.let_commits_go();
   server->stop();
   serving_.join();
+  locks->stop();
+  bus.stop();
   committer->stop(true);
   notifier->stop();
   server.reset();

@@ -11,6 +11,8 @@
 #include <string>
 #include <thread>
 
+#include "fake_bus.hpp"
+#include "fake_lock_store.hpp"
 #include "fake_store.hpp"
 #include "sboxfs/coherence/adopt.hpp"
 #include "sboxfs/coherence/notifier.hpp"
@@ -37,6 +39,9 @@ class Mounted {
  public:
   /// Mounts on a directory of its own and serves; throws with the reason where this host can not mount.
   explicit Mounted(FakeStore& fake_store, FuseOptions options = {}, FetcherLimits limits = {});
+  /// The same with locks that other sessions share.
+  Mounted(FakeStore& fake_store, FakeLockRows& lock_rows, FakeRedis& redis, FuseOptions options = {},
+          FetcherLimits limits = {});
   /// Unmounts, whatever hangs.
   ~Mounted();
   Mounted(const Mounted&) = delete;
@@ -66,6 +71,17 @@ class Mounted {
   std::optional<Committer> committer;
   std::optional<LastComes> access;
   std::optional<Vfs> vfs;
+  const SessionId self = Uuid::random();
+
+ private:
+  /// For a mount that shares its locks with nobody.
+  FakeLockRows own_rows_;
+  FakeRedis own_redis_;
+
+ public:
+  FakeBus bus;
+  FakeLockStore lock_store;
+  std::optional<Locks> locks;
 
  private:
   TempDir directory_;

@@ -23,6 +23,7 @@ enum class Exit : int {
   lost = 12,
   unpublished = 13,
   declined = 14,
+  exec_lock_timeout = 124,
   exec_failed = 125,
   exec_not_executable = 126,
   exec_not_found = 127,

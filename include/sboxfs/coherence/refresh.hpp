@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/coherence/adopt.hpp"
@@ -39,12 +40,16 @@ class Refresh {
   /// Blocks. One short query when nobody else is writing and nothing has changed. Errors: as Loader. Never called
   /// from a request that holds a directory or page lock (Notifier::wait).
   Status run();
+  /// The same for a caller who has just read who writes and where the sandbox is: no query when nothing has changed.
+  Status run_from(const std::optional<SessionId>& writer, const Stamp& now);
   /// News::Kind::refreshed for us.
   void on_news(const News& news);
 
  private:
-  /// False: nobody else has accepted anything, and memory equals what the database had at the call.
-  Result<bool> ask_writer();
+  bool writing() const;
+  /// False: nobody else has accepted anything, and memory equals `now`, what the database had at the call.
+  Result<bool> ask_writer(const std::optional<SessionId>& writer, const Stamp& now);
+  void wait_for_kernel();
   Status take_over(const SessionId& writer, std::int64_t end_ns);
 
   State& state_;

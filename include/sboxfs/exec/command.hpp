@@ -14,12 +14,16 @@ struct CommandRequest {
   std::string directory;                                         ///< working directory, absolute
   std::vector<std::pair<std::string, std::string>> environment;  ///< set in addition
   bool leave = false;                                            ///< left-over processes of the group stay
+  /// When it becomes readable the command loses its licence: its group gets TERM, and KILL after 5 s. It also dies with
+  /// this process. -1: none.
+  int licence = -1;
 };
 
 /// How it ended, in the shell's numbers; `problem` says why a command could not be started at all (126, 127).
 struct CommandOutcome {
   int status = 0;
   std::string problem;
+  bool stopped = false;  ///< its licence was taken away
 };
 
 /// Exit statuses that are not the command's own.

@@ -2,9 +2,9 @@
 //
 // Requests, `{"do": WORD}`: sync, refresh, status, stop, hold (the mount stays until this connection closes), release
 // (with "keep_seconds": hold no longer; the mount stays that long; "going" says whether it goes now), wait (answered
-// when the session has ended, with how).
-// Answers: `{"ok": true, "warning": TEXT?, "status": {...}?, "going": BOOL?}` or `{"ok": false, "errno": N, "message":
-// TEXT}`.
+// when the session has ended, with how), lock (with "exclusive" and "timeout_seconds": the exec lock, for as long as
+// this connection lives; one more line, an error, comes when it is taken away). Answers: `{"ok": true, "warning":
+// TEXT?, "status": {...}?, "going": BOOL?}` or `{"ok": false, "errno": N, "message": TEXT}`.
 #pragma once
 
 #include <functional>
@@ -16,6 +16,14 @@
 
 namespace sboxfs {
 
+/// The exec lock while it is held; let go with the object.
+class ExecLock {
+ public:
+  virtual ~ExecLock() = default;
+  /// Whether it was taken away.
+  virtual bool lost() const = 0;
+};
+
 /// What the mount's process does when asked. Called from the server's threads.
 struct ControlHandlers {
   std::function<Status(std::string* warning)> sync;
@@ -25,6 +33,10 @@ struct ControlHandlers {
   /// For a mount that goes by itself when nobody holds it: unmounts unless it is busy, returns whether it did.
   /// Empty: it stays until somebody unmounts it.
   std::function<bool()> detach_unused;
+  /// Waits for the exec lock; `cancelled` says that nobody waits any more. ETIMEDOUT.
+  std::function<Result<std::unique_ptr<ExecLock>>(bool exclusive, std::int64_t timeout_ns,
+                                                  const std::function<bool()>& cancelled)>
+      lock;
 };
 
 /// Serves one socket, a thread per connection. Thread-safe.
@@ -51,6 +63,10 @@ class ControlClient {
   /// Sends a request and waits for its answer (no time-out: a commit takes what it takes). The mount's error, or
   /// ECONNRESET when its process ended before it answered. `warning` may be null.
   Status request(const std::string& word, std::string* warning = nullptr);
+  /// Takes the exec lock, which this connection then holds until it goes. ETIMEDOUT. From then on the descriptor
+  /// becomes readable when the lock is taken away or the mount's process dies: the connection serves nothing else.
+  Status lock(bool exclusive, double timeout_seconds);
+  int fd() const { return fd_.get(); }
   /// The request "wait" in two halves: asked for before the session is made to end (afterwards its process may be gone
   /// before it reads a request), answered with how it ended; ECONNRESET when its process died without a word.
   Status ask_for_end();

@@ -28,6 +28,7 @@ struct FuseOptions {
   bool suid = false;
   bool noexec = false;
   bool read_only = false;
+  bool local_lock = false;  ///< locks hold within this mount only; else Vfs::locks must be set
 };
 
 /// What every request but FORGET passes before it is served: the gate of a session that may be away (session/idle).

@@ -28,6 +28,8 @@ struct LeaseOptions {
 struct LeaseHooks {
   /// Writes mapped dirty pages back, while changes are still accepted. May be empty.
   std::function<void()> write_back;
+  /// Asked after the lease was granted, before changes are accepted: whether the session may go on. May be empty.
+  std::function<Status()> may_write;
   /// Whether that session is certainly dead (the kernel released its lock on this host). May be empty.
   std::function<bool(const SessionId&)> holder_is_dead;
 };

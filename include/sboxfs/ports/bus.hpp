@@ -19,7 +19,8 @@ struct News {
     lease_free,  ///< the lease was given up
     refresh,     ///< `session` asks the writer to commit what it has accepted
     refreshed,   ///< the writer has, up to `stamp`, on behalf of `session`
-    destroyed    ///< the sandbox is gone
+    destroyed,   ///< the sandbox is gone
+    locks        ///< `session` has let go of a lock that somebody waits for
   };
   Kind kind = Kind::version;
   Stamp stamp;

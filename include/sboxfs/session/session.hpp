@@ -35,6 +35,7 @@ struct SessionOptions {
   bool dev = false;
   bool suid = false;
   bool noexec = false;
+  bool local_lock = false;  ///< file locks hold within this mount only
 
   std::uint64_t journal_bytes = 64ULL << 20;
   std::uint64_t journal_ops = 100'000;
@@ -69,6 +70,7 @@ struct SessionStatus {
   bool stale = false;
   bool away = false;                              ///< idle: evicted, without connections, until the next access
   std::uint64_t evictions = 0;                    ///< how often it went so
+  std::uint64_t locks = 0;                        ///< held in Postgres
   std::map<std::string, std::uint64_t> requests;  ///< FUSE requests by kind
   std::uint64_t statements = 0;                   ///< sent to Postgres; each was a round trip
 };
@@ -98,6 +100,15 @@ class Session {
   /// Sees everything that was committed, and everything the writer had accepted, before the call.
   Status refresh();
   SessionStatus status() const;
+
+  /// The sandbox's exec lock, shared or exclusive, for `sboxfs exec` on this mount: orders execs on all hosts. Waits;
+  /// `cancelled` is asked every 50 ms. Returns the number it is let go by. Errors: ETIMEDOUT; EINTR cancelled; EIO.
+  Result<std::uint64_t> take_exec_lock(bool exclusive, std::int64_t timeout_ns, const std::function<bool()>& cancelled);
+  /// Whether it was taken away (the database was out of reach for too long). Until it is let go this session does not
+  /// get the right to write back.
+  bool exec_lock_lost(std::uint64_t number) const;
+  /// Commits first what others would have to see.
+  void release_exec_lock(std::uint64_t number);
 
  private:
   struct Parts;

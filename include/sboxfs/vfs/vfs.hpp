@@ -25,6 +25,7 @@
 #include "sboxfs/journal/committer.hpp"
 #include "sboxfs/journal/state.hpp"
 #include "sboxfs/lease/access.hpp"
+#include "sboxfs/locks/locks.hpp"
 
 namespace sboxfs {
 
@@ -69,8 +70,9 @@ struct Found {
 /// An open file. Owned by the caller between open()/create() and release(); used by several threads at once.
 struct Handle {
   Ino ino = 0;
-  int flags = 0;             ///< open(2)'s
-  std::uint64_t losses = 0;  ///< State::losses at the time of opening
+  int flags = 0;                  ///< open(2)'s
+  std::uint64_t losses = 0;       ///< State::losses at the time of opening
+  std::uint64_t lock_losses = 0;  ///< Locks::losses() at the time of opening
   std::atomic<bool> wrote{false};
   std::atomic<std::uint64_t> told{0};  ///< fsync has told of losses up to this one
   /// Opening it changed what the kernel may have cached: bits were cleared by O_TRUNC; atime moved.
@@ -189,6 +191,23 @@ class Vfs {
   Result<std::uint64_t> copy_range(Handle& from, std::uint64_t from_offset, Handle& to, std::uint64_t to_offset,
                                    std::uint64_t length);
 
+  // Locks (locks/locks.hpp; only with `locks`). `owner` is the kernel's number for whoever locks.
+  struct LockWish {
+    LockKind kind = LockKind::record;
+    std::uint64_t owner = 0;
+    LockRange range;
+    LockType type = LockType::none;
+  };
+  /// EAGAIN it conflicts (with `wait`: park() it, or let go), EDEADLK.
+  Status lock(const Handle& handle, const LockWish& wish, bool wait);
+  /// A request that lock() could not grant, to be parked with Locks::park().
+  std::shared_ptr<LockWaiter> lock_waiter(const Handle& handle, const LockWish& wish,
+                                          std::function<void(const Status&)> done) const;
+  /// F_GETLK.
+  Result<std::optional<LockRange>> test_lock(const Handle& handle, const LockWish& wish);
+  /// close(2) of a descriptor by `owner`: its record locks on the file go.
+  void let_go(const Handle& handle, std::uint64_t owner);
+
   // Extended attributes (xattr(7)); names as they come (user., trusted., security., system.posix_acl_*).
   /// ENODATA.
   Result<std::string> getxattr(Ino ino, const std::string& name);
@@ -200,6 +219,9 @@ class Vfs {
   Status removexattr(Ino ino, const std::string& name);
 
   const VfsOptions& options() const { return options_; }
+
+  /// Null: the kernel keeps the locks. Set once by session.
+  Locks* locks = nullptr;
 
   /// Called before an open under cto, and by exec and locks (coherence/refresh); set once by session.
   std::function<Status()> refresh;

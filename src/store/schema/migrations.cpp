@@ -11,7 +11,7 @@ const std::vector<std::string>& migrations() {
                             kOrphans, kLocks, kBlobs, kDeleteInodes, kCommitBatch, kLookUp, kLease, kAccess}) {
       first += sql;
     }
-    return std::vector<std::string>{first};
+    return std::vector<std::string>{first, kSetLock};
   }();
   return all;
 }

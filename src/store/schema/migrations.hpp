@@ -7,7 +7,7 @@
 namespace sboxfs::schema {
 
 /// The version this program reads and writes: the number of steps.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 /// Step N (from 0) brings version N to N + 1. Each is a script, run as sboxfs_owner.
 const std::vector<std::string>& migrations();

@@ -1,4 +1,4 @@
-// The schema's SQL, one constant a table or function. Migration 1 runs them in this order.
+// The schema's SQL, one constant a table or function. Migration 1 runs those of the first block in this order.
 // A later change is a new migration (migrations.cpp), never an edit of these texts once they were released.
 #pragma once
 
@@ -21,5 +21,7 @@ extern const char kCommitBatch[];
 extern const char kLookUp[];
 extern const char kLease[];
 extern const char kAccess[];
+
+extern const char kSetLock[];  // migration 2
 
 }  // namespace sboxfs::schema

@@ -8,9 +8,9 @@ using namespace sboxfs::cli;
 TEST_CASE("mount options: each word sets what it names, a later word wins") {
   SessionOptions session;
   MountPointOptions mount_point;
-  REQUIRE(
-      apply_mount_options("ro,cto,allow_other,dev,suid,noatime,strict,uid=1000,gid=100,nonempty", session, mount_point)
-          .ok());
+  REQUIRE(apply_mount_options("ro,cto,allow_other,dev,suid,noatime,strict,uid=1000,gid=100,local_lock,nonempty",
+                              session, mount_point)
+              .ok());
   CHECK(session.vfs.read_only);
   CHECK(session.vfs.durability == Durability::cto);
   CHECK(session.allow_other);
@@ -20,6 +20,7 @@ TEST_CASE("mount options: each word sets what it names, a later word wins") {
   CHECK(session.vfs.strict);
   CHECK(session.vfs.uid == 1000);
   CHECK(session.vfs.gid == 100);
+  CHECK(session.local_lock);
   CHECK(mount_point.nonempty);
   REQUIRE(apply_mount_options("sync,rw,nodev,nosuid,async", session, mount_point).ok());
   CHECK_FALSE(session.vfs.read_only);

@@ -1,13 +1,16 @@
 #include "sboxfs/exec/command.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <thread>
 
 #include "sboxfs/base/clock.hpp"
+#include "sboxfs/base/fd.hpp"
 #include "sboxfs/services/home.hpp"
 #include "temp_dir.hpp"
 
@@ -102,4 +105,29 @@ TEST_CASE("command: left-over processes of its group get TERM, then KILL after 5
   CHECK(::kill(left, 0) == 0);
   ::kill(left, SIGKILL);
   ::waitpid(left, nullptr, 0);
+}
+
+TEST_CASE("command: without its licence it is stopped, and killed when it does not end") {
+  const test::TempDir dir;
+  const std::string ready = dir.path() + "/ready";
+  REQUIRE(::mkfifo(ready.c_str(), 0600) == 0);
+  for (const bool obeys : {true, false}) {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    UniqueFd licence(ends[0]);
+    UniqueFd other(ends[1]);
+    std::thread revoke([&] {
+      CHECK(read_text_file(ready).ok());  // opens when the shell has set its trap
+      other.reset();
+    });
+    CommandRequest request = shell(std::string("trap '") + (obeys ? "exit 3" : "") + "' TERM; echo > " + ready +
+                                   "; while :; do sleep 0.05; done");
+    request.licence = licence.get();
+    request.leave = true;
+    const auto outcome = run_command(request);
+    revoke.join();
+    REQUIRE(outcome.ok());
+    CHECK(outcome->stopped);
+    CHECK(outcome->status == (obeys ? 3 : 128 + SIGKILL));
+  }
 }

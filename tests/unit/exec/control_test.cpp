@@ -1,10 +1,16 @@
 #include "sboxfs/exec/control.hpp"
 
 #include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
+#include "eventually.hpp"
 #include "temp_dir.hpp"
 
 using namespace sboxfs;
@@ -110,4 +116,56 @@ TEST_CASE("control: a kept mount stays after its last holder until its time is o
   CHECK(*client->release(3600) == false);
   (*server)->go_if_unused();
   CHECK(mount.detaches == 0);
+}
+
+TEST_CASE("control: the exec lock is held as long as its connection, which tells when it is lost") {
+  struct Held final : ExecLock {
+    Held(std::atomic<int>& count, std::atomic<bool>& is_lost) : held(count), gone(is_lost) { ++held; }
+    ~Held() override { --held; }
+    bool lost() const override { return gone; }
+    std::atomic<int>& held;
+    std::atomic<bool>& gone;
+  };
+  const test::TempDir dir;
+  FakeMount mount;
+  std::atomic<int> held{0};
+  std::atomic<bool> gone{false}, busy{false}, cancelled{false};
+  ControlHandlers handlers = mount.handlers(false);
+  handlers.lock = [&](bool exclusive, std::int64_t timeout_ns,
+                      const std::function<bool()>& nobody_waits) -> Result<std::unique_ptr<ExecLock>> {
+    CHECK(exclusive);
+    CHECK(timeout_ns == 1'500'000'000);
+    while (busy && !nobody_waits()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (busy) {
+      cancelled = true;
+      return fail(EINTR);
+    }
+    return std::unique_ptr<ExecLock>(std::make_unique<Held>(held, gone));
+  };
+  const auto server = ControlServer::start(dir.path() + "/s", std::move(handlers));
+  REQUIRE(server.ok());
+  {
+    auto client = ControlClient::connect(dir.path() + "/s");
+    REQUIRE(client->lock(true, 1.5).ok());
+    CHECK(held == 1);
+    pollfd wait{client->fd(), POLLIN, 0};
+    CHECK(::poll(&wait, 1, 0) == 0);
+    gone = true;
+    CHECK(::poll(&wait, 1, 10'000) == 1);
+    CHECK(held == 1);
+  }
+  CHECK(test::eventually([&] { return held == 0; }));
+  // Who does not wait any more is not waited with.
+  busy = true;
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = dir.path() + "/s";
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const std::string line = R"({"do":"lock","exclusive":true,"timeout_seconds":1.5})"
+                           "\n";
+  REQUIRE(::send(fd, line.data(), line.size(), 0) == static_cast<ssize_t>(line.size()));
+  ::close(fd);
+  CHECK(test::eventually([&] { return cancelled.load(); }));
 }

@@ -29,8 +29,8 @@ void check_equal(const News& a, const News& b) {
 
 TEST_CASE("news: every kind survives the channel") {
   using Kind = News::Kind;
-  for (const Kind kind :
-       {Kind::version, Kind::want_lease, Kind::lease_free, Kind::refresh, Kind::refreshed, Kind::destroyed}) {
+  for (const Kind kind : {Kind::version, Kind::want_lease, Kind::lease_free, Kind::refresh, Kind::refreshed,
+                          Kind::destroyed, Kind::locks}) {
     News news = with_delta();
     news.kind = kind;
     const Result<News> heard = decode_news(encode_news(news));
@@ -87,7 +87,7 @@ TEST_CASE("news: forged fields are refused") {
     return decode_news(out).code();
   };
   CHECK(forged(0, 'S') == EBADMSG);  // the magic
-  CHECK(forged(4, 6) == EBADMSG);    // the kind
+  CHECK(forged(4, 7) == EBADMSG);    // the kind
   CHECK(forged(4, '\xff') == EBADMSG);
   CHECK(forged(5, 0) == EBADMSG);  // no delta, and yet there is one
   CHECK(forged(5, 2) == EBADMSG);
