@@ -15,6 +15,11 @@ void close_handle(State& state, const Handle& handle) REQUIRES(state.mu);
 /// marks right. Sets op.need when something must be loaded first (then nothing has changed). EFBIG, EDQUOT.
 Status truncate_inode(Operation& op, Inode& inode, std::uint64_t size) REQUIRES(op.state.mu);
 
+/// Before a file is made shorter: a cut of more than VfsOptions::cut_bytes of blocks is made in steps, each committed by
+/// itself, from the end, until the rest is no more than that. Blocks; called outside of an attempt. Errors: as
+/// Operation::changing and Committer::sync.
+Status cut_ahead(Operation& op, Ino ino, std::uint64_t size);
+
 /// Of an unlinked inode without handles and kernel lookups: lets it go (unpinned if its orphan row is committed).
 void drop_if_unused(State& state, Ino ino) REQUIRES(state.mu);
 

@@ -48,6 +48,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) 
       return handle;
     });
   }
+  SBOXFS_TRY(cut_ahead(op, ino, 0));
   return op.changing(
       [&]() -> Result<std::unique_ptr<Handle>> {
         op.state.mu.assert_held();

@@ -46,6 +46,7 @@ void change_times(Operation& op, Inode& inode, const AttrChange& change, std::in
 Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change, Handle* handle) {
   // Who may is the kernel's to check (default_permissions).
   Operation op(*this);
+  if (change.size) SBOXFS_TRY(cut_ahead(op, ino, *change.size));
   Result<Found> result = op.changing([&]() -> Result<Found> {
     op.state.mu.assert_held();
     Inode* inode = op.inode(ino);

@@ -61,6 +61,25 @@ Status shrink(Operation& op, Inode& inode, std::uint64_t size) {
 
 }  // namespace
 
+Status cut_ahead(Operation& op, Ino ino, std::uint64_t size) {
+  for (bool more = true; more;) {
+    const Status cut = op.changing([&]() -> Status {
+      op.state.mu.assert_held();
+      Inode* inode = op.inode(ino);
+      if (inode == nullptr) return Operation::missing();
+      const std::uint64_t step = op.options.cut_bytes;
+      // A chunk's row has one block at least.
+      const std::uint64_t most = std::min(inode->attr.size, inode->attr.blocks * kBlockSize);
+      more = inode->is_file() && most > step && inode->attr.size > size && inode->attr.size - size > step;
+      if (!more) return {};
+      return truncate_inode(op, *inode, (inode->attr.size - step) / kChunkSize * kChunkSize);
+    });
+    if (!cut.ok() || !more) return cut;
+    SBOXFS_TRY(op.committer.sync());
+  }
+  return {};
+}
+
 Status truncate_inode(Operation& op, Inode& inode, std::uint64_t size) {
   if (size > kMaxFileSize) return fail(EFBIG);
   FileNode& file = Tree::file(inode);

@@ -39,6 +39,7 @@ struct VfsOptions {
   Atime atime = Atime::relative;
   bool nodiratime = false;
   bool strict = false;
+  std::uint64_t cut_bytes = 16ULL << 30;  ///< one commit cuts off no more than that (it deletes a row per chunk)
   std::optional<uid_t>
       uid;  ///< -o uid=: every file is shown as this user's; new ones are stored as the mounting user's
   std::optional<gid_t> gid;
