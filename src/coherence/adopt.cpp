@@ -11,6 +11,9 @@
 namespace sboxfs {
 namespace {
 
+// Beyond that somebody removes whole trees, which nobody opens.
+constexpr std::size_t kMostLatelyRemoved = 100'000;
+
 NameWas what_was(Tree& tree, const NameChange& change) {
   Inode* dir = tree.peek(change.parent);
   if (dir == nullptr || !dir->dir) return NameWas::unknown;
@@ -137,6 +140,9 @@ Adoption::Step Adoption::apply(const Stamp& from, const LoadedChanges& loaded, D
 
 void Adoption::drop(const Delta& delta, Dropped& dropped, std::vector<Ino>& orphaned) {
   for (const NameChange& change : delta.names) dropped.names.push_back(what_was(state_.tree, change));
+  for (const InodeChange& change : delta.inodes)
+    if ((change.what & kChangedGone) != 0 && state_.lately_removed.size() < kMostLatelyRemoved)
+      state_.lately_removed.insert(change.ino);
   const std::vector<Ino> open = state_.tree.drop(delta);
   orphaned.insert(orphaned.end(), open.begin(), open.end());
   Delta& all = dropped.delta;
@@ -161,6 +167,7 @@ Status Adoption::reload() {
     everything = state_.tree.everything();
     state_.tree.drop_all();
     state_.recent.clear();
+    state_.lately_removed.clear();
     state_.seen = facts.stamp;
     state_.usage = facts.usage;
     ++state_.generation;

@@ -65,6 +65,7 @@ std::vector<Ino> Heartbeat::pins(Version& seen) {
   auto& inodes = state_.tree.inodes();
   // What is removed later belongs to a later version; what is open and removed now stays until it is closed.
   seen = state_.seen.version;
+  state_.lately_removed.clear();
   std::size_t buckets = inodes.bucket_count();
   for (std::size_t bucket = 0; bucket < buckets;) {
     for (const std::size_t end = std::min(bucket + kSlice, buckets); bucket < end; ++bucket)

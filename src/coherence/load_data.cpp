@@ -14,7 +14,7 @@ constexpr std::size_t kMostFiles = 2000;
 
 bool small_and_unknown(const Inode& inode) {
   return inode.attr_valid && inode.is_file() && inode.attr.size > 0 && inode.attr.size <= kChunkSize &&
-         (inode.attr.flags & kHasRanges) == 0 && inode.pins == 0 && inode.opens <= 1 &&
+         (inode.attr.flags & kHasRanges) == 0 && !inode.unlinked && inode.pins == 0 && inode.opens <= 1 &&
          (!inode.file || inode.file->loaded.empty());
 }
 
@@ -48,15 +48,20 @@ Status Fetcher::load_chunks(const Need& need) {
     const std::vector<Ino> files = small_files_behind(need.ino, budget);
     if (!files.empty()) return load_small_files(files, std::max<std::uint64_t>(budget, kChunkSize));
   }
-  return load_by_rule([&] { return loader_.chunks(need.ino, need.first, need.count); },
-                      [&](Version version) {
-                        state_.mu.assert_held();
-                        return !state_.recent.changed_inode(version, need.ino);
-                      },
-                      [&](const LoadedChunks& loaded) {
-                        state_.mu.assert_held();
-                        state_.tree.install(need.ino, need.first, need.count, loaded);
-                      });
+  bool gone = false;
+  SBOXFS_TRY(load_by_rule([&] { return loader_.chunks(need.ino, need.first, need.count); },
+                          [&](Version version) {
+                            state_.mu.assert_held();
+                            return !state_.recent.changed_inode(version, need.ino);
+                          },
+                          [&](const LoadedChunks& loaded) {
+                            state_.mu.assert_held();
+                            gone = loaded.gone;
+                            if (!gone) state_.tree.install(need.ino, need.first, need.count, loaded);
+                          }));
+  // A removed file that was open here while this session counted as dead. Without rows it would read as a hole.
+  if (gone) return fail(ESTALE, "the file was removed, and its storage is gone");
+  return {};
 }
 
 Status Fetcher::load_small_files(const std::vector<Ino>& files, std::uint64_t budget) {

@@ -11,8 +11,10 @@ Result<Inode*> openable(Operation& op, Ino ino) {
   op.state.mu.assert_held();
   Inode* inode = op.inode(ino);
   if (inode == nullptr) return nullptr;
-  // Nobody has it open any more: its rows are on their way out. The kernel looks the name up again.
-  if (inode->unlinked && inode->opens == 0) return fail(ESTALE);
+  // Nobody has it open any more: its rows are on their way out. The kernel looks the name up again, but only once: a
+  // file that another mount replaces all the time must open although it is replaced between that look and this call.
+  const bool leaving = inode->unlinked && inode->opens == 0;
+  if (leaving && op.state.lately_removed.count(ino) == 0) return fail(ESTALE);
   return inode;
 }
 

@@ -86,7 +86,7 @@ Result<LoadedTree> FakeStore::directories(std::span<const Ino> dirs, std::uint32
 Result<LoadedChunks> FakeStore::chunks(Ino ino, std::uint32_t first, std::uint32_t count) {
   return load("chunks", [&] {
     mutex_.assert_held();
-    LoadedChunks out{rows_.stamp, {}, {}};
+    LoadedChunks out{rows_.stamp, {}, {}, rows_.inodes.count(ino) == 0};
     for (auto at = rows_.chunks.lower_bound({ino, first});
          at != rows_.chunks.end() && at->first.first == ino && at->first.second - first < count; ++at)
       out.chunks.push_back(at->second);

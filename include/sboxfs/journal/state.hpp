@@ -29,6 +29,9 @@ struct State {
   /// The version and batch whose contents memory equals (journalled changes on top). Moved by own commits and by
   /// deltas.
   Stamp seen GUARDED_BY(mu);
+  /// Inodes that deltas have removed since the heartbeat last told what this session has seen: their rows are there
+  /// until the next time, so whoever was given the number a moment ago can still open it.
+  std::unordered_set<Ino> lately_removed GUARDED_BY(mu);
   /// The batch in flight, if any: a change row with this id is our own.
   BatchId flying GUARDED_BY(mu);
 

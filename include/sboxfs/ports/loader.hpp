@@ -51,6 +51,7 @@ struct LoadedChunks {
   Stamp stamp;
   std::vector<Chunk> chunks;  ///< existing ones in the asked range, ordered by idx, with their patches
   std::vector<Range> ranges;  ///< all of the inode's allocated-unwritten ranges
+  bool gone = false;          ///< there is no such inode any more: nothing else is true
 };
 
 struct LoadedXattrs {
