@@ -15,7 +15,7 @@ constexpr std::size_t kSlice = 2048;
 Heartbeat::~Heartbeat() { stop(); }
 
 void Heartbeat::start() {
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
 void Heartbeat::stop() {
@@ -34,7 +34,7 @@ void Heartbeat::beat_now() {
   changed_.notify_all();
 }
 
-void Heartbeat::loop(std::stop_token stop) {
+void Heartbeat::loop(const std::stop_token& stop) {
   bool kept = true;
   while (!stop.stop_requested()) {
     {

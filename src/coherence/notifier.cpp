@@ -29,7 +29,7 @@ void Notifier::start() {
     MutexLock lock(mutex_);
     stopped_ = false;
   }
-  dispatcher_ = std::jthread([this](std::stop_token stop) { dispatch(stop); });
+  dispatcher_ = std::jthread([this](const std::stop_token& stop) { dispatch(stop); });
 }
 
 void Notifier::stop() {
@@ -102,7 +102,7 @@ void Notifier::take_due() {
   }
 }
 
-std::deque<Notifier::Job> Notifier::next_jobs(std::stop_token stop) {
+std::deque<Notifier::Job> Notifier::next_jobs(const std::stop_token& stop) {
   MutexLock lock(mutex_);
   bool patient = workers_.empty();
   for (;;) {
@@ -119,7 +119,7 @@ std::deque<Notifier::Job> Notifier::next_jobs(std::stop_token stop) {
   }
 }
 
-void Notifier::dispatch(std::stop_token stop) {
+void Notifier::dispatch(const std::stop_token& stop) {
   for (;;) {
     const std::deque<Job> jobs = next_jobs(stop);
     if (stop.stop_requested()) return;
@@ -140,7 +140,7 @@ void Notifier::done(std::uint64_t ticket) {
   changed_.notify_all();
 }
 
-void Notifier::send(std::stop_token stop) {
+void Notifier::send(const std::stop_token& stop) {
   kernel_.begin_thread();
   MutexLock lock(mutex_);
   while (!stop.stop_requested()) {

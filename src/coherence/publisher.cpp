@@ -21,7 +21,7 @@ Publisher::Publisher(Committer& committer, Bus& bus, Sink& sink, const State& st
 Publisher::~Publisher() { stop(); }
 
 void Publisher::start() {
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
 void Publisher::stop() {
@@ -97,7 +97,7 @@ std::int64_t Publisher::wait_ns() const {
   return options_.drain_interval_ns;
 }
 
-void Publisher::loop(std::stop_token stop) {
+void Publisher::loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     bool publish = false;
     {

@@ -20,8 +20,8 @@ void Watcher::start() {
     confirmed_ns_ = looked_ns_;
   }
   state_.cacheable = true;
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
-  judge_ = std::jthread([this](std::stop_token stop) { judge_in_time(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
+  judge_ = std::jthread([this](const std::stop_token& stop) { judge_in_time(stop); });
 }
 
 void Watcher::stop() {
@@ -54,7 +54,7 @@ void Watcher::on_version(const News& news) {
   heard();
 }
 
-void Watcher::loop(std::stop_token stop) {
+void Watcher::loop(const std::stop_token& stop) {
   while (!stop.stop_requested() && !state_.destroyed) {
     std::uint64_t heard_before = 0;
     const bool connected = bus_.connected();
@@ -110,7 +110,7 @@ void Watcher::compare(const std::optional<Version>& key) {
   if ((high || low) && hooks_.key_differs) hooks_.key_differs(key, seen);
 }
 
-void Watcher::judge_in_time(std::stop_token stop) {
+void Watcher::judge_in_time(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     judge();
     MutexLock lock(mutex_);

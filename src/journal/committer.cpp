@@ -36,7 +36,7 @@ Committer::~Committer() { stop(true); }
 
 void Committer::start() {
   abandon_ = false;
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
 void Committer::stop(bool abandon) {
@@ -53,7 +53,7 @@ void Committer::stop(bool abandon) {
   thread_.join();
 }
 
-void Committer::loop(std::stop_token stop) {
+void Committer::loop(const std::stop_token& stop) {
   InFlight flight;
   while (next(stop, flight)) commit(std::move(flight));
 }
@@ -66,7 +66,7 @@ void Committer::gather(const std::stop_token& stop, MutexLock& lock) {
   }
 }
 
-bool Committer::next(std::stop_token stop, InFlight& flight) {
+bool Committer::next(const std::stop_token& stop, InFlight& flight) {
   MutexLock lock(state_.mu);
   for (;;) {
     while (state_.journal.empty() && !stop.stop_requested()) state_.work.wait(lock);

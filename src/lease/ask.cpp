@@ -23,7 +23,7 @@ Status Lease::acquire() {
   BlockingSection waiting;
   SBOXFS_ASSIGN(const bool attempt, begin());
   if (!attempt) return {};
-  const Status status = ask();
+  Status status = ask();
   MutexLock lock(mutex_);
   outcome_ = status;
   phase_ = mine_ ? Phase::held : Phase::free;

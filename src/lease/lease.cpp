@@ -23,8 +23,8 @@ Lease::Lease(State& state, Committer& committer, LeaseStore& store, Bus& bus, Ad
 Lease::~Lease() { stop(); }
 
 void Lease::start() {
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
-  guard_ = std::jthread([this](std::stop_token stop) { guard(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
+  guard_ = std::jthread([this](const std::stop_token& stop) { guard(stop); });
 }
 
 void Lease::stop() {
@@ -77,7 +77,7 @@ void Lease::on_lost() {
   changed_.notify_all();
 }
 
-void Lease::guard(std::stop_token stop) {
+void Lease::guard(const std::stop_token& stop) {
   MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
     const std::int64_t left = valid_until_ns_ - options_.margin_ns - clock_.monotonic_ns();
@@ -88,7 +88,7 @@ void Lease::guard(std::stop_token stop) {
   }
 }
 
-void Lease::loop(std::stop_token stop) {
+void Lease::loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       MutexLock lock(mutex_);

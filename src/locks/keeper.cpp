@@ -14,7 +14,7 @@ constexpr std::int64_t kIdleNs = 3600 * kSecondNs;
 
 }  // namespace
 
-void Locks::keep(std::stop_token stop) {
+void Locks::keep(const std::stop_token& stop) {
   bool failing = false;
   while (!stop.stop_requested()) {
     const bool connected = bus_.connected();
@@ -134,7 +134,7 @@ void Locks::try_waiter(const std::shared_ptr<LockWaiter>& waiter) {
   waiter->done(status);
 }
 
-void Locks::renew(std::stop_token stop) {
+void Locks::renew(const std::stop_token& stop) {
   std::int64_t pause = options_.lease_ns / 3;
   while (!stop.stop_requested()) {
     bool holds = false;

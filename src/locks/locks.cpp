@@ -16,8 +16,8 @@ void Locks::start() {
     MutexLock lock(mutex_);
     refusing_ = stopped_ = false;
   }
-  keeper_ = std::jthread([this](std::stop_token stop) { keep(stop); });
-  renewer_ = std::jthread([this](std::stop_token stop) { renew(stop); });
+  keeper_ = std::jthread([this](const std::stop_token& stop) { keep(stop); });
+  renewer_ = std::jthread([this](const std::stop_token& stop) { renew(stop); });
 }
 
 void Locks::stop() {

@@ -86,7 +86,7 @@ PgAnswer PgConnection::collect(std::int64_t deadline_ns) {
     }
     nulls = 0;
     switch (PQresultStatus(result)) {
-      case PGRES_TUPLES_OK: rows = PgRows(result); break;
+      case PGRES_TUPLES_OK:
       case PGRES_COMMAND_OK: rows = PgRows(result); break;
       case PGRES_PIPELINE_SYNC: {
         PQclear(result);

@@ -25,7 +25,7 @@ namespace {
 // Runs in the child between fork and exec; only async-signal-safe calls. Reports errno through `report`.
 [[noreturn]] void become(const std::vector<char*>& argv, const Program& program, const ServiceUser& user, int output,
                          bool detach, int report) {
-  const auto give_up = [report] {
+  const auto give_up = [&report] {
     const int code = errno;
     [[maybe_unused]] const ssize_t put = ::write(report, &code, sizeof code);
     ::_exit(127);

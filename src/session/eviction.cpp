@@ -79,7 +79,7 @@ void Eviction::evict() {
 }
 
 Status Eviction::revive() {
-  const Status back = register_again();
+  Status back = register_again();
   if (back.ok()) {
     left_unpublished_ = false;
     hooks_.start();

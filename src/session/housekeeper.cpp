@@ -14,7 +14,7 @@ constexpr unsigned kStep = 500;
 Housekeeper::~Housekeeper() { stop(); }
 
 void Housekeeper::start() {
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
 void Housekeeper::stop() {
@@ -27,17 +27,17 @@ void Housekeeper::stop() {
   thread_.join();
 }
 
-bool Housekeeper::pause(std::stop_token stop, std::int64_t ns) {
+bool Housekeeper::pause(const std::stop_token& stop, std::int64_t ns) {
   MutexLock lock(mutex_);
   if (!stop.stop_requested()) wake_.wait_for(lock, std::chrono::nanoseconds(ns));
   return !stop.stop_requested();
 }
 
-void Housekeeper::loop(std::stop_token stop) {
+void Housekeeper::loop(const std::stop_token& stop) {
   while (pause(stop, interval_ns_)) round(stop);
 }
 
-void Housekeeper::round(std::stop_token stop) {
+void Housekeeper::round(const std::stop_token& stop) {
   publish_outbox();
   if (!stop.stop_requested()) purge_destroyed(stop);
   if (!stop.stop_requested()) delete_garbage(stop);
@@ -63,7 +63,7 @@ void Housekeeper::publish_outbox() {
   }
 }
 
-void Housekeeper::purge_destroyed(std::stop_token stop) {
+void Housekeeper::purge_destroyed(const std::stop_token& stop) {
   const Result<std::vector<DestroyedSandbox>> gone = work_.destroyed(100);
   if (!gone.ok()) return;
   for (const DestroyedSandbox& sandbox : *gone) {
@@ -80,7 +80,7 @@ void Housekeeper::purge_destroyed(std::stop_token stop) {
   }
 }
 
-void Housekeeper::delete_garbage(std::stop_token stop) {
+void Housekeeper::delete_garbage(const std::stop_token& stop) {
   const auto steps = [&](auto step) {
     for (;;) {
       const Result<std::uint64_t> rows = step();

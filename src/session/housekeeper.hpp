@@ -22,14 +22,14 @@ class Housekeeper {
 
   /// Everything once, in steps with pauses between them: what the thread does every interval. Ends early when `stop` is
   /// requested.
-  void round(std::stop_token stop);
+  void round(const std::stop_token& stop);
 
  private:
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   void publish_outbox();
-  void delete_garbage(std::stop_token stop);
-  void purge_destroyed(std::stop_token stop);
-  bool pause(std::stop_token stop, std::int64_t ns);
+  void delete_garbage(const std::stop_token& stop);
+  void purge_destroyed(const std::stop_token& stop);
+  bool pause(const std::stop_token& stop, std::int64_t ns);
 
   Housework& work_;
   const std::int64_t interval_ns_;

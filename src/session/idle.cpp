@@ -20,7 +20,7 @@ Idle::Idle(const Clock& clock, std::int64_t timeout_ns, IdleActions actions)
 Idle::~Idle() { stop(); }
 
 void Idle::start() {
-  thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 
 void Idle::stop() {
@@ -152,7 +152,7 @@ void Idle::go() {
   changed_.notify_all();
 }
 
-void Idle::loop(std::stop_token stop) {
+void Idle::loop(const std::stop_token& stop) {
   const std::int64_t pause_ns = std::max<std::int64_t>(timeout_ns_ / kLooks, kMillisecondNs);
   while (!stop.stop_requested()) {
     look();

@@ -56,7 +56,7 @@ class Idle final : public Admission {
   void go();
   void be_in_use(std::int64_t now) EXCLUDES(mutex_);
   bool quiet() const { return under_way_ == 0 && entered_ == entered_before_; }
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
 
   const Clock& clock_;
   const std::int64_t timeout_ns_;

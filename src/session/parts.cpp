@@ -236,7 +236,7 @@ void Session::Parts::later(std::function<void()> job) {
   jobs_changed.notify_all();
 }
 
-void Session::Parts::attend(std::stop_token stop) {
+void Session::Parts::attend(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     std::function<void()> job;
     {
@@ -251,7 +251,7 @@ void Session::Parts::attend(std::stop_token stop) {
 }
 
 void Session::Parts::start() {
-  attendant = std::jthread([this](std::stop_token stop) { attend(stop); });
+  attendant = std::jthread([this](const std::stop_token& stop) { attend(stop); });
   Bus::Listener listener;
   listener.on_news = [this](const News& news) { on_news(news); };
   listener.on_connected = [this] {

@@ -49,7 +49,7 @@ struct Session::Parts {
   void assemble_locks();
   void on_lost(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped);
   /// Runs jobs that must not run where they come up (a bus handler, a request): answering a refresh, detaching.
-  void attend(std::stop_token stop);
+  void attend(const std::stop_token& stop);
   void start();
   void stop();
   /// The threads that an idle session does without. Not the notifier's: one of them may wait behind a request that

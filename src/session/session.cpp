@@ -133,7 +133,7 @@ Status Session::sync(std::string* warning) {
 Status Session::refresh() {
   Idle* const gate = parts_->idle ? &*parts_->idle : nullptr;
   if (gate != nullptr) SBOXFS_TRY(gate->enter());
-  const Status fresh = parts_->refresh->run();
+  Status fresh = parts_->refresh->run();
   if (gate != nullptr) gate->leave();
   return fresh;
 }

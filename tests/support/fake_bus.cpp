@@ -122,7 +122,7 @@ bool FakeBus::connected() const {
 }
 
 void FakeBus::start() {
-  thread_ = std::jthread([this](std::stop_token stop) { deliver(stop); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { deliver(stop); });
   MutexLock lock(redis_.mutex_);
   redis_.ends_.insert(this);
   if (redis_.away_) return;
@@ -151,7 +151,7 @@ void FakeBus::enqueue(std::function<void()> event) {
   changed_.notify_all();
 }
 
-void FakeBus::deliver(std::stop_token stop) {
+void FakeBus::deliver(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     std::function<void()> event;
     {

@@ -75,7 +75,7 @@ class FakeBus final : public Bus {
 
  private:
   friend class FakeRedis;
-  void deliver(std::stop_token stop);
+  void deliver(const std::stop_token& stop);
   void enqueue(std::function<void()> event) EXCLUDES(mutex_);
 
   FakeRedis& redis_;

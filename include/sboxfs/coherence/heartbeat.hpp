@@ -31,7 +31,7 @@ class Heartbeat {
   void beat_now();
 
  private:
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   bool beat();
   Status keep();
   /// The inodes that are open here and have lost their last name, as of `seen`.

@@ -77,10 +77,10 @@ class Notifier {
     Item item;
   };
   std::uint64_t push(Dropped dropped, bool all);
-  void dispatch(std::stop_token stop);
-  std::deque<Job> next_jobs(std::stop_token stop) EXCLUDES(mutex_);
+  void dispatch(const std::stop_token& stop);
+  std::deque<Job> next_jobs(const std::stop_token& stop) EXCLUDES(mutex_);
   void take_due() REQUIRES(mutex_);
-  void send(std::stop_token stop);
+  void send(const std::stop_token& stop);
   void spread(const Job& job) REQUIRES(mutex_);
   void add(Item item) REQUIRES(mutex_);
   void done(std::uint64_t ticket) REQUIRES(mutex_);

@@ -45,7 +45,7 @@ class Publisher {
   Version published() const;
 
  private:
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   void publish_one();
   void record();
   std::int64_t wait_ns() const REQUIRES(mutex_);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/coherence/adopt.hpp"
@@ -34,7 +35,7 @@ class Refresh {
         notifier_(notifier),
         clock_(clock),
         self_(self),
-        options_(options),
+        options_(std::move(options)),
         acquire_lease_(std::move(acquire_lease)) {}
 
   /// Blocks. One short query when nobody else is writing and nothing has changed. Errors: as Loader. Never called

@@ -47,10 +47,10 @@ class Watcher {
 
  private:
   void heard();
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   void look(std::uint64_t heard_before, bool audit);
   void compare(const std::optional<Version>& key);
-  void judge_in_time(std::stop_token stop);
+  void judge_in_time(const std::stop_token& stop);
   void judge();
 
   State& state_;

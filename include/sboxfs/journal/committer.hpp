@@ -63,9 +63,9 @@ class Committer {
   std::atomic<Version> published_version{0};
 
  private:
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   /// Waits for work; false when the thread shall end.
-  bool next(std::stop_token stop, InFlight& flight);
+  bool next(const std::stop_token& stop, InFlight& flight);
   /// A stream of changes that nobody waits for shares transactions: waits until `pace` after the last cut.
   void gather(const std::stop_token& stop, MutexLock& lock) REQUIRES(state_.mu);
   void commit(InFlight flight);

@@ -69,11 +69,11 @@ class Lease final : public WriteAccess {
   Status ask();
   Result<bool> ask_once();
   void take(const LeaseGrant& grant, std::int64_t sent_ns, bool again);
-  void loop(std::stop_token stop);
+  void loop(const std::stop_token& stop);
   void tend();
   void renew();
   Status hand_over(std::int64_t timeout_ns);
-  void guard(std::stop_token stop);
+  void guard(const std::stop_token& stop);
   void accept_nothing() REQUIRES(mutex_);
   Epoch epoch() const;
 

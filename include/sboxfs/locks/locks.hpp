@@ -148,12 +148,12 @@ class Locks {
   void tell(const Targets& gone);
   LockTerms terms() const REQUIRES(mutex_);
 
-  void keep(std::stop_token stop);
+  void keep(const std::stop_token& stop);
   bool put_right();
   bool put_right(const LockTarget& target);
   void try_waiters();
   void try_waiter(const std::shared_ptr<LockWaiter>& waiter);
-  void renew(std::stop_token stop);
+  void renew(const std::stop_token& stop);
   Status renew_once();
 
   LockStore& store_;
