@@ -79,7 +79,7 @@ Status Idle::wait() {
 }
 
 Status Idle::come_back() {
-  const Status back = actions_.revive();
+  Status back = actions_.revive();
   MutexLock lock(mutex_);
   outcome_ = back;
   state_ = back.ok() ? State::in_use : State::away;
