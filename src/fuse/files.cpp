@@ -69,8 +69,8 @@ void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_f
 void write(fuse_req_t request, fuse_ino_t ino, const char* data, std::size_t size, off_t offset, fuse_file_info* info) {
   serve(request, Kind::write, [&](Vfs& vfs) {
     bool differs = false;
-    const Result<std::size_t> written =
-        vfs.write(handle_of(info), static_cast<std::uint64_t>(offset), {data, size}, kill_of(request), differs);
+    const Result<std::size_t> written = vfs.write(handle_of(info), static_cast<std::uint64_t>(offset), {data, size},
+                                                  kill_of(request), differs, info->writepage != 0);
     if (!written.ok()) {
       fuse_reply_err(request, written.code());
       return;

@@ -35,16 +35,32 @@ std::vector<Part> split(Operation& op, Inode& inode, std::uint64_t offset, std::
   return parts;
 }
 
-/// How many blocks more the file has after the write.
+/// How many blocks more the file has when these bytes of a chunk are written.
+std::int64_t new_blocks(const FileNode& file, std::uint32_t idx, std::uint32_t from, std::uint32_t to) {
+  const auto at = file.chunks.find(idx);
+  const std::uint32_t had = at == file.chunks.end() ? 0 : at->second.mask;
+  const std::uint32_t added = blocks_touched(from, to) & ~had;
+  return std::popcount(added) - static_cast<int>(allocated_blocks(file, idx, added));
+}
+
 std::int64_t new_blocks(const FileNode& file, const std::vector<Part>& parts) {
   std::int64_t count = 0;
-  for (const Part& part : parts) {
-    const auto at = file.chunks.find(part.idx);
-    const std::uint32_t had = at == file.chunks.end() ? 0 : at->second.mask;
-    const std::uint32_t added = blocks_touched(part.from, part.to) & ~had;
-    count += std::popcount(added) - static_cast<int>(allocated_blocks(file, part.idx, added));
-  }
+  for (const Part& part : parts) count += new_blocks(file, part.idx, part.from, part.to);
   return count;
+}
+
+/// Where a write of [at, end) stops: "only as many bytes as there is room for" (POSIX, write).
+std::uint64_t end_with_room(const Operation& op, const FileNode& file, std::uint64_t at, std::uint64_t end) {
+  op.state.mu.assert_held();
+  std::int64_t blocks = 0;
+  for (std::uint64_t done = at; done < end;) {
+    const std::uint64_t next = std::min(end, round_down(done) + kBlockSize);
+    const auto from = static_cast<std::uint32_t>(done % kChunkSize);
+    blocks += new_blocks(file, chunk_of(done), from, from + static_cast<std::uint32_t>(next - done));
+    if (!op.room_for(blocks, 0).ok()) return done;
+    done = next;
+  }
+  return end;
 }
 
 void put_part(Operation& op, Inode& inode, const Part& part, std::string_view data) {
@@ -59,7 +75,7 @@ void put_part(Operation& op, Inode& inode, const Part& part, std::string_view da
 }  // namespace
 
 Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
-                               bool& differs) {
+                               bool& differs, bool whole) {
   differs = false;
   if (data.empty()) return std::size_t{0};
   Operation op(*this);
@@ -74,13 +90,14 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     if (!mode) return Operation::missing();
     const std::uint64_t at = (handle.flags & O_APPEND) != 0 ? inode->attr.size : offset;
     differs = at != offset;
-    const std::uint64_t end = at + data.size();
-    if (end > kMaxFileSize) return fail(EFBIG);
+    if (at >= kMaxFileSize) return fail(EFBIG);
+    std::uint64_t end = std::min(at + data.size(), kMaxFileSize);
     if (!rows_known(op, *inode, chunk_of(at), chunk_of(end - 1))) return Operation::missing();
+    if (op.state.usage.limited()) end = end_with_room(op, *inode->file, at, end);
+    if (end == at || (whole && end < at + data.size())) return fail(EDQUOT, "the sandbox's quota of bytes is used up");
     const std::vector<Part> parts = split(op, *inode, at, end);
     if (!op.need.nothing()) return Operation::missing();
     const std::int64_t blocks = new_blocks(*inode->file, parts);
-    SBOXFS_TRY(op.room_for(blocks, 0));
     if (!inode->file->ranges.empty()) take_allocated(op, *inode, round_down(at), round_up(end));
     for (const Part& part : parts) {
       const std::uint64_t start = std::uint64_t{part.idx} * kChunkSize + part.from;
@@ -93,7 +110,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     if (*mode != inode->attr.mode) differs = true;
     inode->attr.mode = *mode;
     if (drop_capability(op, *inode)) differs = true;
-    return data.size();
+    return static_cast<std::size_t>(end - at);
   });
   if (result.ok()) handle.wrote.store(true, std::memory_order_relaxed);
   return result;

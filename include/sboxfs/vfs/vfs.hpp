@@ -171,11 +171,12 @@ class Vfs {
     std::uint32_t size = 0;
   };
   Result<std::vector<Piece>> read(Handle& handle, std::uint64_t offset, std::uint32_t size);
-  /// Writes all of `data` (at the end of the file with O_APPEND). EFBIG, EDQUOT. Clears what `kill` says, and file
-  /// capabilities always. `differs` is set when the kernel can not know what happened (an append went elsewhere than it
-  /// thought, bits were cleared): its cache must be invalidated.
+  /// Writes `data` (at the end of the file with O_APPEND), or as much of it as there is room for; returns how much.
+  /// EFBIG, EDQUOT: nothing fits. `whole`: or not all of it (who writes pages back is not told how much). Clears what
+  /// `kill` says, and file capabilities always. `differs` is set when the kernel can not know what happened (an append
+  /// went elsewhere than it thought, bits were cleared): its cache must be invalidated.
   Result<std::size_t> write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
-                            bool& differs);
+                            bool& differs, bool whole = false);
   /// close(2)'s part: EIO when changes of this handle were lost; under cto waits for commit (and publish).
   Status flush(Handle& handle);
   void release(std::unique_ptr<Handle> handle);

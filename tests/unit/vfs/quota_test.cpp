@@ -15,7 +15,31 @@ int write_blocks(FakeSession& session, Handle& handle, std::uint64_t first, std:
   return session.vfs.write(handle, first * kBlockSize, std::string(count * kBlockSize, 'x'), {}, differs).code();
 }
 
+/// Bytes, or a negative errno.
+long written(FakeSession& session, Handle& handle, std::uint64_t at, std::size_t bytes, bool whole = false) {
+  bool differs = false;
+  const auto done = session.vfs.write(handle, at, std::string(bytes, 'x'), {}, differs, whole);
+  return done.ok() ? static_cast<long>(*done) : -done.code();
+}
+
 }  // namespace
+
+TEST_CASE("quota: a write takes as many bytes as there is room for, pages written back all or none") {
+  FakeStore store(4, 4);
+  FakeSession session(store);
+  const Ino ino = session.write_file(kRootIno, "f", "");
+  std::unique_ptr<Handle> handle = session.open(ino, O_RDWR);
+  CHECK(written(session, *handle, 100, 6 * kBlockSize, true) == -EDQUOT);
+  CHECK(session.vfs.getattr(ino, nullptr)->attr.size == 0);
+  CHECK(written(session, *handle, 100, 6 * kBlockSize) == 4 * kBlockSize - 100);
+  CHECK(session.vfs.getattr(ino, nullptr)->attr.size == 4 * kBlockSize);
+  CHECK(session.vfs.statfs()->free_blocks == 0);
+  // What is there already takes no room; the first byte behind it does.
+  CHECK(written(session, *handle, 3 * kBlockSize, 2 * kBlockSize) == kBlockSize);
+  CHECK(written(session, *handle, 4 * kBlockSize, 1) == -EDQUOT);
+  session.vfs.release(std::move(handle));
+  check_committed(session);
+}
 
 TEST_CASE("quota: an open file without a name takes room until it is closed") {
   FakeStore store(4, 4);
@@ -26,8 +50,8 @@ TEST_CASE("quota: an open file without a name takes room until it is closed") {
   CHECK(session.vfs.statfs()->free_blocks == 2);
   CHECK(session.vfs.statfs()->free_inodes == 2);
   CHECK(write_blocks(session, *handle, 2, 1) == 0);
-  CHECK(write_blocks(session, *handle, 3, 2) == EDQUOT);
-  CHECK(session.vfs.statfs()->free_blocks == 1);
+  CHECK(written(session, *handle, 3 * kBlockSize, 2 * kBlockSize) == kBlockSize);
+  CHECK(session.vfs.statfs()->free_blocks == 0);
   const Ino other = session.write_file(kRootIno, "g", "");
   std::unique_ptr<Handle> named = session.open(other, O_RDWR);
   CHECK(write_blocks(session, *named, 0, 2) == EDQUOT);
