@@ -188,8 +188,9 @@ def judge(arena):
     if arena.history.violations:
         first = arena.history.violations[:12]
         start = arena.history.log[0][0]
-        lines = [f'{moment - start:8.3f} {words}' for moment, words in arena.history.log][-60:]
-        raise AssertionError('\n'.join(first + ['the last events:'] + lines) + f'\nSBOXFS_SEED={SEED} repeats it')
+        lines = [f'{moment - start:8.3f} {words}' for moment, words in arena.history.log]
+        at = next(number for number, line in enumerate(lines) if ' VIOLATION ' in line)
+        raise AssertionError('\n'.join(first + ['what happened before:'] + lines[max(0, at - 50):at + 5]) + f'\nSBOXFS_SEED={SEED} repeats it')
 
 
 @suite.case('three mounts and all faults', timeout=sized(120, 1500))

@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 
+from harness import equal
+
 
 class Faults:
     """`arena`: the box, the sandbox, the mounts and their history (coherence_checker.Arena)."""
@@ -101,11 +103,11 @@ class Faults:
         seat = next((seat for seat in self.arena.seats if seat.mount.where == where), choose.choice(self.arena.seats))
         seat.forgive(True)
         self.arena.history.end_life(seat.number)
-        seat.mount.signal(signal.SIGSTOP)
-        try:
-            time.sleep(self.arena.lease + 1.5)
-        finally:
-            seat.mount.signal(signal.SIGCONT)
+        # By another process: one that this one starts may hang in close(2) of a file on that mount, before its exec, and
+        # all threads here with it.
+        pid = seat.mount.pid
+        stopper = self.arena.box.start(['sh', '-c', f'kill -STOP {pid}; sleep {self.arena.lease + 1.5}; kill -CONT {pid}'])
+        equal(stopper.wait(60), 0, 'who stops a mount')
         time.sleep(3)  # until it has found out
         self.arena.history.begin_life(seat.number, forget=False)
         seat.forgive(False)
