@@ -16,9 +16,6 @@ namespace {
 constexpr unsigned kPlaces = 2;
 constexpr std::size_t kMostThreads = 256;
 constexpr std::int64_t kSpinNs = 50'000;
-// Behind RELEASE and FORGET, which nobody waits for, the next request of the same program is there already: only more in
-// a row tell of several programs. A second reader too many takes the processor that the program needs.
-constexpr unsigned kQueued = 4;
 // How long requests that wait for Postgres may go on after hurry().
 constexpr std::int64_t kGraceNs = 2 * kSecondNs;
 
@@ -26,8 +23,6 @@ constexpr std::int64_t kGraceNs = 2 * kSecondNs;
 constexpr std::size_t kInitBytes = 16;
 
 thread_local bool has_place = false;
-// How many requests in a row this thread did not have to wait for.
-thread_local unsigned in_a_row = 0;
 // Made by start_thread(); the first thread is run()'s caller.
 thread_local bool may_end = false;
 
@@ -222,9 +217,8 @@ Loop::Got Loop::receive(fuse_buf& buffer) {
     if (stopping_) return Got::end;
     const int got = fuse_session_receive_buf(session_, &buffer);
     if (got > 0) {
-      in_a_row = first ? in_a_row + 1 : 0;
       // Requests queue up: two readers answer them faster than one.
-      if (in_a_row >= kQueued) call_second();
+      if (first) call_second();
       return Got::request;
     }
     if (got == -EINTR) continue;
