@@ -119,6 +119,9 @@ class Arena:
             seat.mount.sync()
         fresh = self.box.mount(self.name)
         truth = snapshot(fresh.where)
+        for path, state in truth.items():
+            if isinstance(state, str):
+                self.history.violate(f'in the end a fresh mount can not read {path}: {state}')
         end = time.monotonic() + SETTLED
         for seat in self.seats:
             while (found := snapshot(seat.mount.where)) != truth and time.monotonic() < end:
@@ -161,7 +164,7 @@ def snapshot(where):
                 with open(path, 'rb') as file:
                     data = file.read()
                 state = os.stat(path)
-            except FileNotFoundError as error:
+            except OSError as error:
                 found[path[len(where):]] = repr(error)
                 continue
             found[path[len(where):]] = (state.st_size, state.st_mtime_ns, data)
@@ -277,7 +280,8 @@ def plant(words, fault, kinds, seconds):
     def planted(box):
         start = time.monotonic()
         for attempt in range(6):  # some bugs need luck to show
-            arena = Arena(box, 'planted', SEED + attempt, env={'SBOXFS_FAULT': fault}, bound=BOUND if kinds else 3.0)
+            name = f'{fault.partition("=")[0]}-{attempt}'
+            arena = Arena(box, name, SEED + attempt, env={'SBOXFS_FAULT': fault}, bound=BOUND if kinds else 3.0)
             try:
                 arena.run(seconds, kinds, stop_early=True, pause=(0.5, 1))
                 if not arena.history.violations:
@@ -285,7 +289,7 @@ def plant(words, fault, kinds, seconds):
             finally:
                 arena.end()
             box.kill_mounts()
-            box.sboxfs('destroy', '--yes', 'planted')
+            box.sboxfs('destroy', '--yes', name)
             if arena.history.violations:
                 return (f'seed {SEED + attempt}, {arena.history.total()} operations, {time.monotonic() - start:.1f} s: '
                         f'{arena.history.violations[0][:140]}')

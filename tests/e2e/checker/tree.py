@@ -290,16 +290,22 @@ class Client:
             self.history.violate(f'{name}: mount {self.mount} does not find the target of a rename')
             return True
         if len(data) != BLOCK:
-            self.history.violate(f'{name}: mount {self.mount} read {len(data)} bytes of a replaced file')
+            self._not_whole(name, f'read {len(data)} bytes of a replaced file')
         else:
             self._check_block(self.model.swaps[name].cells[0], data, began)
         return True
+
+    def _not_whole(self, name, words):
+        """A mount that loses changes shows them half undone until the kernel has forgotten all of them: the name of a
+        rename that was lost, on a file whose writes were lost."""
+        if not self.forgiving:
+            self.history.violate(f'{name}: mount {self.mount} {words}')
 
     def stat_replaced(self, _):
         name = self.pick(self.model.swaps)
         try:
             if os.stat(self.path(name)).st_size != BLOCK:
-                self.history.violate(f'{name}: mount {self.mount} sees a replaced file that is not whole')
+                self._not_whole(name, 'sees a replaced file that is not whole')
         except FileNotFoundError:
             self.history.violate(f'{name}: mount {self.mount} does not find the target of a rename')
         return True

@@ -116,13 +116,13 @@ TEST_CASE("write: pieces a reader still holds do not change") {
   CHECK(held[0].bytes->substr(held[0].from, held[0].size) == "abc3456789");
 }
 
-TEST_CASE("write: the quota counts blocks; what does not fit changes nothing") {
+TEST_CASE("write: the quota counts blocks; what must be written whole and does not fit changes nothing") {
   FakeStore store(4);
   FakeSession session(store);
   const Ino ino = session.write_file(kRootIno, "f", pattern(3 * kBlockSize, 1));
   const auto handle = session.open(ino, O_RDWR);
   bool differs = false;
-  CHECK(session.vfs.write(*handle, 3 * kBlockSize, pattern(2 * kBlockSize, 2), {}, differs).code() == EDQUOT);
+  CHECK(session.vfs.write(*handle, 3 * kBlockSize, pattern(2 * kBlockSize, 2), {}, differs, true).code() == EDQUOT);
   CHECK(size_of(session, ino) == 3 * kBlockSize);
   CHECK(session.vfs.fallocate(*handle, 0, 0, 5 * kBlockSize).code() == EDQUOT);
   CHECK(session.vfs.fallocate(*handle, 0, 0, 4 * kBlockSize).ok());
