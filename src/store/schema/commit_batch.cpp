@@ -4,8 +4,18 @@
 namespace sboxfs::schema {
 
 const char kCommitBatch[] = R"sql(
--- Rows to delete are found by LATERAL ... OFFSET 0, each by its whole key, whatever the statistics say.
 -- SB001: epoch or base did not match (somebody else has the lease, or has had it). SB002: destroyed or unknown.
+CREATE FUNCTION sboxfs.refuse_batch(p_tenant text, p_sandbox uuid) RETURNS void LANGUAGE plpgsql AS $fn$
+BEGIN
+  IF EXISTS (SELECT FROM sboxfs.sandboxes s
+              WHERE s.tenant = p_tenant AND s.id = p_sandbox AND s.destroyed_at IS NULL) THEN
+    RAISE EXCEPTION 'the right to write this sandbox was lost' USING ERRCODE = 'SB001';
+  END IF;
+  RAISE EXCEPTION 'the sandbox was destroyed' USING ERRCODE = 'SB002';
+END
+$fn$;
+
+-- Rows to delete are found by LATERAL ... OFFSET 0, each by its whole key, whatever the statistics say.
 CREATE FUNCTION sboxfs.commit_batch(
   p_tenant text, p_sandbox uuid, p_session uuid, p_epoch bigint, p_base bigint, p_base_batch uuid, p_batch uuid,
   p_body bytea, p_published bigint, p_lease_ns bigint, p_used_blocks bigint, p_used_inodes bigint,
@@ -29,6 +39,14 @@ DECLARE
 BEGIN
   IF current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN
     PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+
+  -- The update of the row decides. But where somebody else has committed on this base, an insert would fail before that,
+  -- as a duplicate, again and again.
+  IF NOT EXISTS (SELECT FROM sboxfs.sandboxes s
+                  WHERE s.tenant = p_tenant AND s.id = p_sandbox AND s.epoch = p_epoch AND s.version = p_base
+                    AND s.batch = p_base_batch AND s.destroyed_at IS NULL) THEN
+    PERFORM sboxfs.refuse_batch(p_tenant, p_sandbox);
   END IF;
 
   IF cardinality(i_ino) > 0 THEN
@@ -149,11 +167,7 @@ BEGIN
      AND s.batch = p_base_batch AND s.destroyed_at IS NULL
   RETURNING s.published_version INTO published;
   IF NOT FOUND THEN
-    IF EXISTS (SELECT FROM sboxfs.sandboxes s
-                WHERE s.tenant = p_tenant AND s.id = p_sandbox AND s.destroyed_at IS NULL) THEN
-      RAISE EXCEPTION 'the right to write this sandbox was lost' USING ERRCODE = 'SB001';
-    END IF;
-    RAISE EXCEPTION 'the sandbox was destroyed' USING ERRCODE = 'SB002';
+    PERFORM sboxfs.refuse_batch(p_tenant, p_sandbox);
   END IF;
 
   INSERT INTO sboxfs.changes (tenant, sandbox, version, batch, epoch, session, body)

@@ -105,6 +105,20 @@ TEST_CASE("commit: a stale epoch or base is fenced and leaves nothing behind") {
   box.commit(batch);
 }
 
+TEST_CASE("commit: who is too late is fenced, not told of a duplicate, when both have patched one chunk on one base") {
+  StoreFixture box;
+  box.take_lease();
+  box.commit(batch_of({file(10)}, {entry(1, 5, "a", 10)}));
+  const CommitTerms before = box.terms;
+  Batch patch;
+  patch.patches = {{10, 0, 1, 0, "x"}};
+  box.commit(patch);
+  box.terms = before;
+  CHECK(try_commit(box, patch).state == CommitState::fenced);
+  ++box.terms.epoch;
+  CHECK(try_commit(box, patch).state == CommitState::fenced);
+}
+
 TEST_CASE("commit: a destroyed sandbox takes no commit, and loads are ESTALE") {
   StoreFixture box;
   box.take_lease();
