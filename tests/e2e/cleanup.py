@@ -73,25 +73,25 @@ def wait_gone(root, token, seconds):
     return not processes_of(root, token)
 
 
-def abort_connections(minors):
-    """The way out of a hung FUSE mount: every waiting call fails. Where the host has not mounted the control file
-    system, it is mounted for the moment, in a namespace that nobody else sees."""
+def abort_connection(minor):
+    """The way out of a hung FUSE mount, while it is still mounted (afterwards the number may be another mount's): every
+    waiting call fails. Where the host has not mounted the control file system, it is mounted for the moment, in a
+    namespace that nobody else sees."""
     control = '/sys/fs/fuse/connections'
-    for minor in minors:
-        if os.path.ismount(control):
-            try:
-                with open(f'{control}/{minor}/abort', 'w', encoding='ascii') as file:
-                    file.write('1')
-            except OSError:
-                pass  # it has gone by itself
-        elif os.geteuid() == 0:
-            for propagation in ('private', 'unchanged'):  # in a chroot / is no mount, and can not be made private
-                done = subprocess.run(
-                    ['unshare', '--mount', '--propagation', propagation, 'sh', '-c', f'mount -t fusectl none {control} && '
-                     f'{{ test ! -e {control}/{minor} || echo 1 > {control}/{minor}/abort; }}'],
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
-                if done.returncode == 0:
-                    break
+    if os.path.ismount(control):
+        try:
+            with open(f'{control}/{minor}/abort', 'w', encoding='ascii') as file:
+                file.write('1')
+        except OSError:
+            pass  # it has gone by itself
+    elif os.geteuid() == 0:
+        for propagation in ('private', 'unchanged'):  # in a chroot / is no mount, and can not be made private
+            done = subprocess.run(
+                ['unshare', '--mount', '--propagation', propagation, 'sh', '-c', f'mount -t fusectl none {control} && '
+                 f'{{ test ! -e {control}/{minor} || echo 1 > {control}/{minor}/abort; }}'],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
+            if done.returncode == 0:
+                break
 
 
 def detach(mount_point, lazy):
@@ -106,12 +106,12 @@ def clean_up(root, token):
     """Returns what had to be taken away by force, as words."""
     forced = []
     mounts = mounts_below(root)
-    minors = [minor for _, minor in mounts]
     # A stopped server would keep everything below waiting.
     send(processes_of(root, token), signal.SIGCONT)
-    for where, _ in reversed(mounts):
+    for where, minor in reversed(mounts):
         forced.append(f'mount {where}')
         if not detach(where, lazy=False):
+            abort_connection(minor)
             detach(where, lazy=True)
     left = processes_of(root, token)
     forced += [f'process {pid} ({comm(pid)})' for pid in left]
@@ -123,7 +123,6 @@ def clean_up(root, token):
     while time.monotonic() < end and set(others) & set(processes_of(root, token)):
         time.sleep(0.05)
     send(set(others) & set(processes_of(root, token)), signal.SIGKILL)
-    abort_connections(minors)
     send(servers, signal.SIGINT)
     if not wait_gone(root, token, 10):
         send(processes_of(root, token), signal.SIGKILL)

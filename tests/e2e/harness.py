@@ -301,10 +301,9 @@ class Box:
             if mount.running():
                 os.kill(mount.pid, signal.SIGCONT)
                 os.kill(mount.pid, signal.SIGKILL)
-        minors = [minor for _, minor in cleanup.mounts_below(self.root)]
-        for where, _ in reversed(cleanup.mounts_below(self.root)):
+        for where, minor in reversed(cleanup.mounts_below(self.root)):
+            cleanup.abort_connection(minor)
             cleanup.detach(where, lazy=True)
-        cleanup.abort_connections(minors)
         self.mounts = []
 
     def end(self):
