@@ -6,15 +6,21 @@
 namespace sboxfs {
 namespace {
 
+/// Its removal is not on its way to the database yet: opened now, it goes there as an orphan.
+bool removal_waits(const State& state, const Inode& inode) {
+  state.mu.assert_held();
+  return !state.journal.empty() && inode.pins == state.journal.newest() && (inode.changed & kChangedGone) != 0;
+}
+
 /// The inode to open; null with op.need set.
 Result<Inode*> openable(Operation& op, Ino ino) {
   op.state.mu.assert_held();
   Inode* inode = op.inode(ino);
   if (inode == nullptr) return nullptr;
   // Nobody has it open any more: its rows are on their way out. The kernel looks the name up again, but only once: a
-  // file that another mount replaces all the time must open although it is replaced between that look and this call.
+  // file that somebody replaces all the time must open although it is replaced between that look and this call.
   const bool leaving = inode->unlinked && inode->opens == 0;
-  if (leaving && op.state.lately_removed.count(ino) == 0) return fail(ESTALE);
+  if (leaving && op.state.lately_removed.count(ino) == 0 && !removal_waits(op.state, *inode)) return fail(ESTALE);
   return inode;
 }
 
@@ -45,6 +51,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) 
       SBOXFS_ASSIGN(Inode * inode, openable(op, ino));
       if (inode == nullptr) return Operation::missing();
       std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
+      if (inode->unlinked) hold(op.state, *inode, 0);
       const bool reads = (flags & O_ACCMODE) != O_WRONLY && (flags & O_NOATIME) == 0;
       handle->atime_moved = reads && touch_atime(op, *inode);
       return handle;
@@ -60,6 +67,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) 
         SBOXFS_ASSIGN(const bool done, truncate_at_open(op, *inode, kill, cleared));
         if (!done) return Operation::missing();
         std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
+        if (inode->unlinked) hold(op.state, *inode, 0);
         handle->wrote = true;
         handle->cleared = cleared;
         return handle;

@@ -72,6 +72,25 @@ TEST_CASE("unlink: an open file works on without a name, and its rows go with th
   CHECK(session.state.tree.peek(file) == nullptr);
 }
 
+TEST_CASE("unlink: until its removal is on its way to the database a removed file can still be opened") {
+  FakeStore store;
+  FakeSession session(store);
+  store.session_opened();
+  const Ino file = session.write_file(kRootIno, "f", "hello");
+  session.sync();
+  REQUIRE(session.vfs.unlink(kRootIno, "f").ok());
+  std::unique_ptr<Handle> handle = session.open(file, O_RDWR);
+  session.sync();
+  CHECK(store.rows().orphans.count(file) == 1);
+  CHECK(session.vfs.read(*handle, 0, 10)->at(0).bytes->substr(0, 5) == "hello");
+  session.vfs.release(std::move(handle));
+  session.sync();
+  CHECK(store.rows().pins.count(file) == 0);
+  CHECK(session.vfs.open(file, O_RDONLY).code() == ESTALE);
+  store.session_closed();
+  check_committed(session);
+}
+
 TEST_CASE("unlink: a file the kernel still knows stays in memory until it is forgotten") {
   FakeStore store;
   FakeSession session(store);
