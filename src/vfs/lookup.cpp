@@ -14,7 +14,10 @@ Result<Found> Vfs::lookup(Ino parent, std::string_view name, std::uint64_t& abse
     Inode* dir = op.inode(parent);
     if (dir == nullptr) return Operation::missing();
     // A file handle (NFS, open_by_handle_at), also of a file, is found by "." and connected to the tree by "..".
-    if (name == ".") return op.looked_up(*dir);
+    if (name == ".") {
+      if (dir->unlinked && dir->opens == 0) return fail(ESTALE);
+      return op.looked_up(*dir);
+    }
     if (!dir->is_dir()) return fail(ENOTDIR);
     if (name == "..") {
       Inode* up = op.inode(dir->ino == kRootIno ? kRootIno : dir->parent);
