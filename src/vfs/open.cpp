@@ -24,6 +24,14 @@ Result<Inode*> openable(Operation& op, Ino ino) {
   return inode;
 }
 
+/// A removed file takes room while it is open.
+std::unique_ptr<Handle> open_found(Operation& op, Inode& inode, int flags) {
+  op.state.mu.assert_held();
+  std::unique_ptr<Handle> handle = open_handle(op, inode, flags);
+  if (inode.unlinked) hold(op.state, inode, 0);
+  return handle;
+}
+
 /// O_TRUNC's part, and whether it cleared anything of the mode; false with something missing.
 Result<bool> truncate_at_open(Operation& op, Inode& inode, const Kill& kill, bool& cleared) {
   op.state.mu.assert_held();
@@ -50,8 +58,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) 
       op.state.mu.assert_held();
       SBOXFS_ASSIGN(Inode * inode, openable(op, ino));
       if (inode == nullptr) return Operation::missing();
-      std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
-      if (inode->unlinked) hold(op.state, *inode, 0);
+      std::unique_ptr<Handle> handle = open_found(op, *inode, flags);
       const bool reads = (flags & O_ACCMODE) != O_WRONLY && (flags & O_NOATIME) == 0;
       handle->atime_moved = reads && touch_atime(op, *inode);
       return handle;
@@ -66,8 +73,7 @@ Result<std::unique_ptr<Handle>> Vfs::open(Ino ino, int flags, const Kill& kill) 
         bool cleared = false;
         SBOXFS_ASSIGN(const bool done, truncate_at_open(op, *inode, kill, cleared));
         if (!done) return Operation::missing();
-        std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
-        if (inode->unlinked) hold(op.state, *inode, 0);
+        std::unique_ptr<Handle> handle = open_found(op, *inode, flags);
         handle->wrote = true;
         handle->cleared = cleared;
         return handle;

@@ -7,6 +7,29 @@
 using namespace sboxfs;
 using namespace sboxfs::test;
 
+namespace {
+
+/// A file that one session has open and another one has removed.
+struct RemovedByOther {
+  RemovedByOther() {
+    one.write_file(kRootIno, "f", "hello");
+    one.sync();
+    two.adopt();
+    file = two.find("f")->ino;
+    handle = two.open(file, O_RDONLY);
+    REQUIRE(one.vfs.unlink(kRootIno, "f").ok());
+    one.sync();
+    two.adopt();
+  }
+  FakeStore store;
+  FakeSession one{store};
+  FakeSession two{store};
+  Ino file = 0;
+  std::unique_ptr<Handle> handle;
+};
+
+}  // namespace
+
 TEST_CASE("unlink: one link less until the last, with ctime and the directory's times") {
   FakeStore store;
   FakeSession session(store);
@@ -160,50 +183,30 @@ TEST_CASE("rmdir: emptiness is known only with the whole listing") {
 }
 
 TEST_CASE("unlink: another session's removal leaves an open file working here") {
-  FakeStore store;
-  FakeSession one(store);
-  FakeSession two(store);
-  one.write_file(kRootIno, "f", "hello");
-  one.sync();
-  two.adopt();
-  const Ino file = two.find("f")->ino;
-  std::unique_ptr<Handle> handle = two.open(file, O_RDONLY);
-  REQUIRE(one.vfs.unlink(kRootIno, "f").ok());
-  one.sync();
-  two.adopt();
-  CHECK(two.orphaned == std::vector<Ino>{file});
-  CHECK(two.find("f").code() == ENOENT);
-  CHECK(two.vfs.getattr(file, handle.get())->attr.nlink == 0);
-  CHECK(two.vfs.read(*handle, 0, 10)->at(0).bytes->substr(0, 5) == "hello");
-  two.vfs.release(std::move(handle));
+  RemovedByOther f;
+  CHECK(f.two.orphaned == std::vector<Ino>{f.file});
+  CHECK(f.two.find("f").code() == ENOENT);
+  CHECK(f.two.vfs.getattr(f.file, f.handle.get())->attr.nlink == 0);
+  CHECK(f.two.vfs.read(*f.handle, 0, 10)->at(0).bytes->substr(0, 5) == "hello");
+  f.two.vfs.release(std::move(f.handle));
   // Until the heartbeat has told what was seen the rows are there for whoever was given the number before.
-  handle = two.open(file, O_RDONLY);
-  CHECK(two.vfs.read(*handle, 0, 10)->at(0).bytes->substr(0, 5) == "hello");
-  two.vfs.release(std::move(handle));
+  f.handle = f.two.open(f.file, O_RDONLY);
+  CHECK(f.two.vfs.read(*f.handle, 0, 10)->at(0).bytes->substr(0, 5) == "hello");
+  f.two.vfs.release(std::move(f.handle));
   {
-    MutexLock lock(two.state.mu);
-    two.state.lately_removed.clear();
+    MutexLock lock(f.two.state.mu);
+    f.two.state.lately_removed.clear();
   }
-  CHECK(two.vfs.open(file, O_RDONLY).code() == ESTALE);
+  CHECK(f.two.vfs.open(f.file, O_RDONLY).code() == ESTALE);
 }
 
 TEST_CASE("unlink: a removed file whose storage went while the session counted as dead is an error, not a hole") {
-  FakeStore store;
-  FakeSession one(store);
-  FakeSession two(store);
-  one.write_file(kRootIno, "f", "hello");
-  one.sync();
-  two.adopt();
-  const Ino file = two.find("f")->ino;
-  std::unique_ptr<Handle> handle = two.open(file, O_RDONLY);
-  REQUIRE(one.vfs.unlink(kRootIno, "f").ok());
-  one.sync();
-  two.adopt();
-  store.edit([&](FakeStore::Rows& rows) {
-    rows.inodes.erase(file);
-    rows.orphans.erase(file);
-    std::erase_if(rows.chunks, [&](const auto& row) { return row.first.first == file; });
+  RemovedByOther f;
+  f.store.edit([&](FakeStore::Rows& rows) {
+    rows.inodes.erase(f.file);
+    rows.orphans.erase(f.file);
+    std::erase_if(rows.chunks, [&](const auto& row) { return row.first.first == f.file; });
   });
-  CHECK(two.vfs.read(*handle, 0, 10).code() == ESTALE);
-  two.vfs.release(std::move(handle));
+  CHECK(f.two.vfs.read(*f.handle, 0, 10).code() == ESTALE);
+  f.two.vfs.release(std::move(f.handle));
 }
