@@ -260,7 +260,7 @@ bool Locks::conflicts_here(const LockCall& call) const {
 bool Locks::wait_for_closing(const LockCall& call) {
   BlockingSection waiting;
   MutexLock lock(mutex_);
-  for (bool waited = false;; waited = true) {
+  for (;;) {
     // The kernel sends the end of an open file behind close(2)'s back: it may be on its way.
     bool closing = false;
     auto at = held_.lower_bound({call.target.ino, call.target.kind, 0});
@@ -270,7 +270,8 @@ bool Locks::wait_for_closing(const LockCall& call) {
       closing = closing || held.dirty ||
                 (held.closed_ns != 0 && clock_.monotonic_ns() - held.closed_ns < options_.closing_ns);
     }
-    if (!closing) return waited;
+    // What was closing may have gone between the answer and this look.
+    if (!closing) return !conflicts_here(call);
     if (BlockingSection::interrupted()) return false;
     changed_.wait_for(lock, std::chrono::milliseconds(5));
   }
