@@ -1,8 +1,5 @@
 #include "sboxfs/cli/mount_options.hpp"
 
-#include <grp.h>
-#include <pwd.h>
-
 #include <charconv>
 #include <functional>
 #include <map>

@@ -1,7 +1,6 @@
 #include "sboxfs/services/home.hpp"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "sboxfs/base/hash.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/users.hpp"
 
 namespace sboxfs {
 namespace {
@@ -59,9 +59,8 @@ Result<Home> Home::from_environment() {
     std::string state = environment("XDG_STATE_HOME");
     if (state.empty()) {
       std::string user_home = environment("HOME");
-      if (user_home.empty()) {
-        if (const passwd* entry = ::getpwuid(::geteuid()); entry != nullptr) user_home = entry->pw_dir;
-      }
+      const std::optional<User> me = user_home.empty() ? find_user(::geteuid()) : std::nullopt;
+      if (me) user_home = me->home;
       if (user_home.empty()) return fail(ENOENT, "no home directory: set SBOXFS_HOME");
       state = user_home + "/.local/state";
     }

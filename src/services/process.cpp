@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 
 #include "sboxfs/base/fd.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/users.hpp"
 #include "sboxfs/services/home.hpp"
 
 namespace sboxfs {
@@ -84,12 +84,11 @@ Result<pid_t> launch(const Program& program, const ServiceUser& user, bool detac
 
 Result<ServiceUser> ServiceUser::find() {
   if (::geteuid() != 0) {
-    const passwd* entry = ::getpwuid(::geteuid());
-    return ServiceUser{entry != nullptr ? entry->pw_name : cat("uid ", ::geteuid()), ::geteuid(), ::getegid()};
+    const auto me = find_user(::geteuid());
+    return ServiceUser{me ? me->name : cat("uid ", ::geteuid()), ::geteuid(), ::getegid()};
   }
   for (const char* name : {"postgres", "nobody"}) {
-    if (const passwd* entry = ::getpwnam(name); entry != nullptr)
-      return ServiceUser{name, entry->pw_uid, entry->pw_gid};
+    if (const auto user = find_user(std::string(name))) return ServiceUser{name, user->uid, user->gid};
   }
   return fail(ENOENT, "there is no user 'postgres' nor 'nobody' to run the private services as");
 }
