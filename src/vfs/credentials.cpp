@@ -52,6 +52,7 @@ Credentials parse_credentials(const Caller& who, std::string_view status) {
   const std::string effective(field(status, "CapEff:"));
   const std::uint64_t bits =
       effective.empty() ? (who.uid == 0 ? ~std::uint64_t{0} : 0) : std::strtoull(effective.c_str(), nullptr, 16);
+  out.fowner = ((bits >> CAP_FOWNER) & 1U) != 0;
   out.fsetid = ((bits >> CAP_FSETID) & 1U) != 0;
   out.sys_admin = ((bits >> CAP_SYS_ADMIN) & 1U) != 0;
   return out;
@@ -66,7 +67,7 @@ Credentials read_credentials(const Caller& who) {
     if (got > 0) status.append(buffer, static_cast<std::size_t>(got));
   }
   Credentials out = parse_credentials(who, status);
-  if (!status.empty() && !in_our_user_namespace(who.pid)) out.fsetid = out.sys_admin = false;
+  if (!status.empty() && !in_our_user_namespace(who.pid)) out.fowner = out.fsetid = out.sys_admin = false;
   return out;
 }
 

@@ -10,13 +10,27 @@ namespace {
 
 bool changes_owner(const AttrChange& change) { return change.uid.has_value() || change.gid.has_value(); }
 
+bool changes_nothing(const AttrChange& change) {
+  return !change.mode && !changes_owner(change) && !change.size && !change.atime && !change.mtime &&
+         !change.atime_now && !change.mtime_now && !change.ctime;
+}
+
 /// Whether the kernel leaves it to us to clear setuid and setgid now: with a changed owner (unless the mode comes
 /// along, where the kernel has cleared them itself), when it says so, or by a change of nothing.
 bool kills(const Inode& inode, const AttrChange& change) {
   if (inode.is_dir()) return false;
-  const bool nothing = !change.mode && !change.size && !change.atime && !change.mtime && !change.atime_now &&
-                       !change.mtime_now && !change.ctime;
-  return change.kill_suid || (changes_owner(change) && !change.mode) || (nothing && change.we_kill);
+  const bool owner = changes_owner(change) && !change.mode;
+  return change.kill_suid || owner || (changes_nothing(change) && change.we_kill);
+}
+
+/// chown(2) of nothing clears the bits, which is the owner's to do, and nobody checked that. From somebody who has the
+/// file open for writing it is a write's forerunner. Nothing: not known yet.
+std::optional<bool> may_kill(Operation& op, const Inode& inode, const AttrChange& change, const Caller& who) {
+  if (!changes_nothing(change) || inode.writers != 0) return true;
+  if (who.uid == op.options.uid.value_or(inode.attr.uid)) return true;
+  const Credentials* credentials = op.credentials(who);
+  if (credentials == nullptr) return std::nullopt;
+  return credentials->fowner;
 }
 
 void change_owner(Operation& op, Inode& inode, const AttrChange& change) {
@@ -56,6 +70,11 @@ Result<Found> Vfs::setattr(const Caller& who, Ino ino, const AttrChange& change,
     if (needs_xattrs && !op.xattrs(*inode)) return Operation::missing();
     const auto killed = kill ? without_suid(op, *inode, who) : inode->attr.mode;
     if (!killed) return Operation::missing();
+    if (kill && *killed != inode->attr.mode) {
+      const std::optional<bool> may = may_kill(op, *inode, change, who);
+      if (!may) return Operation::missing();
+      if (!*may) return fail(EPERM);
+    }
     if (change.size) {
       if (handle != nullptr) SBOXFS_TRY(op.locks_kept(*handle));
       if (inode->is_dir()) return fail(EISDIR);

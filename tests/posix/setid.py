@@ -110,6 +110,18 @@ for _name, _touch in {'chmod': lambda: os.chmod('f', 0o6755), 'utimensat': lambd
         equal(os.getxattr('f', 'security.capability'), CAPABILITY, 'capability')
 
 
+@case('setid', "chown of nothing by a stranger: to clear bits is the owner's", 'XSH chown, ERRORS: EPERM')
+def chown_of_nothing_by_a_stranger():
+    os.chmod('.', 0o777)
+    for mode, result in ((0o4755, errno.EPERM), (0o2755, errno.EPERM), (0o6777, errno.EPERM), (0o755, 0), (0o1777, 0)):
+        put('f', b'x', mode, ALICE, SHARED)
+        with user(BOB, BOB, [SHARED]):
+            expect(result, os.chown, 'f', -1, -1)
+            expect(result, os.lchown, 'f', -1, -1)
+        equal(oct(mode_of('f')), oct(mode), 'mode')
+        os.unlink('f')
+
+
 @case('setid', 'chown leaves the bits of a directory', 'XSH chown, DESCRIPTION')
 def chown_directory():
     directory('d', 0o7755, ALICE, SHARED)

@@ -87,7 +87,10 @@ FakeSession::FakeSession(FakeStore& fake_store, VfsOptions options, FetcherLimit
       committer(state, store, cache, clock, committing, CommitEvents{}),
       vfs(state, fetcher, cache, committer, access, clock, options) {
   // Root has every capability; everybody else is in one group.
-  vfs.credentials = [](const Caller& who) { return Credentials{{who.gid}, who.uid == 0, who.uid == 0}; };
+  vfs.credentials = [](const Caller& who) {
+    const bool all = who.uid == 0;
+    return Credentials{{who.gid}, all, all, all};
+  };
   committer.start();
 }
 

@@ -56,6 +56,7 @@ struct Caller {
 /// What the rarer rules ask about a caller.
 struct Credentials {
   std::vector<gid_t> groups;  ///< all of them
+  bool fowner = false;        ///< CAP_FOWNER: may what a file's owner may
   bool fsetid = false;        ///< CAP_FSETID: set-user-ID and set-group-ID bits stay
   bool sys_admin = false;     ///< CAP_SYS_ADMIN: sees trusted.* attributes
   bool in_group(gid_t gid) const;

@@ -112,6 +112,29 @@ TEST_CASE("killpriv: chown clears for everybody, setgid without group execute on
   }
 }
 
+TEST_CASE("killpriv: a stranger's chown of nothing may not clear bits, unless it may be a write's forerunner") {
+  Fixture f;
+  const Caller stranger{2000, 2000, 99, 022};
+  f.make(04755, kOthers);
+  AttrChange nothing;
+  nothing.we_kill = true;
+  Credentials capabilities;
+  f.vfs.credentials = [&](const Caller&) { return capabilities; };
+  CHECK(f.vfs.setattr(stranger, f.file, nothing, nullptr).code() == EPERM);
+  CHECK(f.mode() == 04755);
+  capabilities.fowner = true;
+  CHECK(f.vfs.setattr(stranger, f.file, nothing, nullptr).ok());
+  CHECK(f.mode() == 0755);
+  f.make(04755, kOthers);
+  capabilities.fowner = false;
+  auto handle = f.session.open(f.file, O_WRONLY);
+  CHECK(f.vfs.setattr(stranger, f.file, nothing, nullptr).ok());
+  CHECK(f.mode() == 0755);
+  // There is nothing to clear: what everybody may do.
+  f.vfs.release(std::move(handle));
+  CHECK(f.vfs.setattr(stranger, f.file, nothing, nullptr).ok());
+}
+
 TEST_CASE("killpriv: a change of nothing clears nothing where the kernel does it itself, nor of a directory") {
   Fixture f;
   f.make(06755, kOurs);
