@@ -274,8 +274,8 @@ TEST_CASE("locks: after a restart whoever held something claims it first; nobody
   REQUIRE(a.outcome(kExclusive, 0, 9) == LockOutcome::done);
   restart(a);
   // What was granted last was not on disk yet, and something that was let go is back.
-  PostgresFixture::shared().query("UPDATE sboxfs.locks SET start = 100, stop = 109 WHERE session = '" + a.session.text() +
-                                  "'");
+  PostgresFixture::shared().query("UPDATE sboxfs.locks SET start = 100, stop = 109 WHERE session = '" +
+                                  a.session.text() + "'");
   const auto refused = b.set(kExclusive, 0, 9);
   REQUIRE(refused.ok());
   CHECK(refused->outcome == LockOutcome::settling);
@@ -301,6 +301,7 @@ TEST_CASE("locks: who is proved dead, or whose time is over, after a restart los
   restart(b);
   expire(b);
   Locker c(box.other_session(), 1);
+  c.terms.lease_ns = 3600 * kSecondNs;
   CHECK(c.outcome(kExclusive, 20, 29) == LockOutcome::settling);  // this Postgres is young: it may still be heard of
   c.terms.lease_ns = kMillisecondNs;
   CHECK(c.outcome(kExclusive, 20, 29) == LockOutcome::done);
