@@ -23,7 +23,7 @@ struct CommitterOptions {
   std::int64_t lease_ns = 10 * kSecondNs;
   std::int64_t stall_ns = 30 * kSecondNs;  ///< who waits gives up when nothing has reached the database for so long
   /// While nobody waits and no other session is there to see it: the least time from one cut to the next.
-  std::chrono::milliseconds pace{10};
+  std::chrono::milliseconds pace{25};
   unsigned uploaders = 3;
 };
 
