@@ -107,17 +107,17 @@ def series(box, mode, total):
     return f'{total} steps, {SEEDS} seeds from {SEED}'
 
 
-@suite.case('async', timeout=sized(240, 3600))
+@suite.case('mode async', timeout=sized(240, 3600))
 def steps_async(box):
     return series(box, 'async', sized(30_000, 300_000))
 
 
-@suite.case('cto', timeout=sized(240, 3600))
+@suite.case('mode cto', timeout=sized(240, 3600))
 def steps_cto(box):
     return series(box, 'cto', sized(6_000, 60_000))
 
 
-@suite.case('sync', timeout=sized(240, 3600))
+@suite.case('mode sync', timeout=sized(240, 3600))
 def steps_sync(box):
     return series(box, 'sync', sized(3_000, 30_000))
 

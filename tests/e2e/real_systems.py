@@ -1,12 +1,15 @@
-"""Whole systems inside a mount: rsync with everything there is, a virtual environment, a Postgres server."""
+"""Whole systems inside a mount: rsync with everything there is, a virtual environment, a Postgres server; at full size
+git with 50,000 files, npm with 300 packages and a Debian made by debootstrap (both ask the network)."""
 import glob
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 
-from harness import Missing, Suite, check, equal, need, sized, until
+from harness import FULL, SOURCE, Missing, Suite, check, equal, need, sized, until
+from npm_packages import Packages, ci
 
 suite = Suite('real_systems')
 ROOT_OPTIONS = ('-o', 'allow_other,dev,suid')
@@ -125,6 +128,90 @@ def postgres(box):
     finally:
         run('pg_ctl', '-D', data, '-m', 'immediate', 'stop', status=None)
     return f'{after} transactions'
+
+
+if FULL:
+    @suite.case('git: a repository of 50,000 files', timeout=900)
+    def git(box):
+        need('git')
+        mount = fresh(box, 'git')
+        top = mount.path('repository')
+        env = {'GIT_AUTHOR_NAME': 'a', 'GIT_AUTHOR_EMAIL': 'a@b', 'GIT_COMMITTER_NAME': 'a', 'GIT_COMMITTER_EMAIL': 'a@b'}
+
+        def run(*words):
+            return box.run(['git', '-C', top, *words], env=env, timeout=600).text
+
+        for directory in range(250):
+            os.makedirs(os.path.join(top, f'd{directory}'))
+        for number in range(50_000):
+            with open(os.path.join(top, f'd{number % 250}', f'f{number}'), 'w', encoding='ascii') as file:
+                file.write(f'{number}\n' * (number % 30))
+        run('init', '-q')
+        run('add', '.')
+        run('commit', '-q', '-m', 'all')
+        run('checkout', '-q', '-b', 'other')
+        run('mv', 'd1', 'moved')
+        run('rm', '-q', '-r', 'd2')
+        run('commit', '-q', '-m', 'moved')
+        run('checkout', '-q', '-')
+        run('gc', '-q')
+        equal(run('status', '--porcelain'), '', 'status')
+        mount.umount()
+        mount = box.mount('git')
+        top = mount.path('repository')
+        equal(run('status', '--porcelain'), '', 'status after a re-mount')
+        run('fsck', '--full', '--strict')
+        run('checkout', '-q', 'other')
+        equal(len(os.listdir(os.path.join(top, 'moved'))), 200, 'what was moved')
+        check(not os.path.exists(os.path.join(top, 'd2')), 'what was removed')
+        return '50,000 files'
+
+    @suite.case('npm ci of a lock file of 300 packages: equal to a local disk', timeout=900)
+    def npm(box):
+        packages = Packages(box, 6)
+        check(packages.count >= 300, packages.count, 'packages')
+        mount = fresh(box, 'npm')
+        for top in (packages.path, mount.where):
+            ci(packages, top)
+        equal(box.run(['npm', 'ls', '--all', '--silent'], cwd=mount.where, timeout=300).status, 0, 'npm ls')
+        mount.umount()
+        mount = box.mount('npm')
+        box.run(['diff', '-r', '--no-dereference', os.path.join(packages.path, 'node_modules'), mount.path('node_modules')],
+                timeout=300)
+        box.run(['node', '-e', 'require("express"); require("webpack"); require("typescript")'], cwd=mount.where)
+        return f'{packages.count} packages, {packages.files} files'
+
+    @suite.case('debootstrap into the mount, then dpkg and apt in that Debian', timeout=1500)
+    def debootstrap(box):
+        need('debootstrap', 'unshare', 'chroot')
+        mount = fresh(box, 'debian', *ROOT_OPTIONS)
+        with open('/etc/os-release', encoding='ascii') as file:
+            release = dict(line.rstrip().split('=', 1) for line in file if '=' in line)['VERSION_CODENAME']
+        mirror = box.run([os.path.join(SOURCE, 'scripts', 'mirror')]).text.strip()
+
+        def run(*words, timeout=600):
+            # What debootstrap mounts goes with the namespace, whatever happens.
+            return box.run(['unshare', '--mount', '--propagation', 'private', *words], timeout=timeout,
+                           env={'LC_ALL': 'C.UTF-8', 'DEBIAN_FRONTEND': 'noninteractive'}, cwd='/')
+
+        run('debootstrap', '--variant=minbase', release, mount.path('debian'), mirror, timeout=1200)
+        for name in ('resolv.conf', 'hosts'):
+            shutil.copy(os.path.join('/etc', name), mount.path('debian', 'etc', name))
+        with open(mount.path('debian', 'etc', 'apt', 'apt.conf.d', '90host'), 'w', encoding='ascii') as file:
+            file.writelines(line + '\n' for line in box.run(['apt-config', 'dump']).text.splitlines()
+                            if line.startswith(('Acquire::http', 'Acquire::https')))
+        mount.umount()
+        mount = box.mount('debian', *ROOT_OPTIONS)
+        top = mount.path('debian')
+        run('chroot', top, 'apt-get', 'update', '-q')
+        run('chroot', top, 'apt-get', 'install', '-q', '-y', '--no-install-recommends', 'git', 'sudo')
+        equal(run('chroot', top, 'dpkg', '--audit').text, '', 'dpkg --audit')
+        equal(run('chroot', top, 'dpkg', '--verify').text, '', 'dpkg --verify')
+        check(os.stat(os.path.join(top, 'usr', 'bin', 'sudo')).st_mode & 0o4000, 'sudo is setuid')
+        run('chroot', top, 'git', '--version')
+        run('chroot', top, 'apt-get', 'purge', '-q', '-y', '--autoremove', 'git', 'sudo')
+        check(not os.path.exists(os.path.join(top, 'usr', 'bin', 'git')), 'git is gone')
+        return release
 
 
 if __name__ == '__main__':
