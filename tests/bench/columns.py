@@ -74,8 +74,8 @@ class Local(Column):
 class PassThrough(Column):
     """libfuse's example passthrough_ll over a directory of the local disk, with its own defaults."""
 
-    def __init__(self, box, where):
-        super().__init__(box, 'pass-through')
+    def __init__(self, box, where, name='pass-through'):
+        super().__init__(box, name)
         self.base = where
         self.program = self._build()
         self.mount_point = self.process = None

