@@ -45,7 +45,7 @@ def sizes(args):
     if args.quick:
         return {'tree': 2000, 'small': 1000, 'appends': 1000, 'big': 64, 'random': 1000, 'inserts': 200, 'c': 50, 'npm': 2, 'seen': 300,
                 'execs': 5, 'ls': (1000,), 'walk': 10000, 'read': 512}
-    return {'tree': None, 'small': 10000, 'appends': 10000, 'big': 1024, 'random': 10000, 'inserts': 2000, 'c': 200, 'npm': 6, 'seen': 2000,
+    return {'tree': None, 'small': 10000, 'appends': 10000, 'big': 1024, 'random': 10000, 'inserts': 2000, 'c': 200, 'npm': 7, 'seen': 2000,
             'execs': 20, 'ls': (1000, 100_000, 1_000_000) if args.full else (1000, 100_000), 'walk': 100_000,
             'read': 10240 if args.full else 1024}
 

@@ -10,7 +10,7 @@ from harness import Missing, need
 class Packages:
     """A lock file of some hundred npm packages, and a cache that has them all. Needs the registry once."""
 
-    WANTED = ('express', 'webpack', 'eslint', 'mocha', 'typescript', 'rollup')
+    WANTED = ('express', 'webpack', 'eslint', 'mocha', 'typescript', 'rollup', 'jest')
 
     def __init__(self, box, wanted):
         need('npm')
