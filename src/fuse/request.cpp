@@ -2,6 +2,8 @@
 
 #include <linux/fuse.h>
 
+#include "sboxfs/base/process_status.hpp"
+
 namespace sboxfs::fuse {
 namespace {
 
@@ -9,6 +11,9 @@ thread_local Worker* current = nullptr;
 
 // Long, because the watcher takes back exactly what changes.
 constexpr double kLongSeconds = 3600;
+
+constexpr std::int64_t kDyingNs = 250 * kMillisecondNs;
+constexpr std::int64_t kPatienceNs = 5 * kSecondNs;
 
 constexpr const char* kNames[kKinds] = {
     "lookup", "forget",          "getattr",  "setattr",   "readlink",    "mknod",       "mkdir",
@@ -49,6 +54,19 @@ void Worker::after_wait() {
   fuse_req_interrupt_func(request_, nullptr, nullptr);
   places_.come_back();
   ticket_ = state_.replies.enter();
+}
+
+bool Worker::interrupted() const {
+  if (places_.give_up()) return true;
+  const std::int64_t since = interrupted_ns_;
+  if (since == 0) return false;
+  // Any caught signal interrupts (a timer's, a child's), but a local file system never fails with EINTR and programs
+  // do not expect it: only a wait that is very long is given up for one. Who is being killed goes soon.
+  const std::int64_t waited = SystemClock().monotonic_ns() - since;
+  if (waited <= kDyingNs) return false;
+  if (waited > kPatienceNs) return true;
+  const std::string status = read_process_status(fuse_req_ctx(request_)->pid);
+  return status.empty() || deadly_signal_pending(status);
 }
 
 bool we_kill(const Context& ctx) { return (ctx.agreed & FUSE_HANDLE_KILLPRIV_V2) != 0; }

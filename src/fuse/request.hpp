@@ -116,16 +116,9 @@ class Worker final : public BlockingObserver {
 
   void before_wait() override;
   void after_wait() override;
-  /// Any caught signal interrupts (a timer's, a child's), but a local file system never fails with EINTR and programs
-  /// do not expect it: a wait that ends soon goes on to its end, only a long one is given up.
-  bool interrupted() const override {
-    const std::int64_t since = interrupted_ns_;
-    return places_.give_up() || (since != 0 && SystemClock().monotonic_ns() - since > kPatienceNs);
-  }
+  bool interrupted() const override;
 
  private:
-  static constexpr std::int64_t kPatienceNs = 250 * kMillisecondNs;
-
   static void on_interrupt(fuse_req_t, void* worker) {
     static_cast<Worker*>(worker)->interrupted_ns_ = SystemClock().monotonic_ns();
   }
