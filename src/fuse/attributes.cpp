@@ -7,7 +7,13 @@ Handle* handle_or_null(const fuse_file_info* info) {
   return info == nullptr || info->fh == 0 ? nullptr : reinterpret_cast<Handle*>(info->fh);
 }
 
-std::int64_t ns_of(const timespec& time) { return time.tv_sec * kSecondNs + time.tv_nsec; }
+/// The nearest time there is: years 1678 to 2262.
+std::int64_t ns_of(const timespec& time) {
+  constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max() / kSecondNs - 1;
+  if (time.tv_sec > kLast) return kLast * kSecondNs;
+  if (time.tv_sec < -kLast) return -kLast * kSecondNs;
+  return time.tv_sec * kSecondNs + time.tv_nsec;
+}
 
 void getattr(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   serve(request, Kind::getattr, [&](Vfs& vfs) { reply_attr(request, vfs.getattr(ino, handle_or_null(info))); });

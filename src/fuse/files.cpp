@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -50,8 +52,10 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
 
 void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
   serve(request, Kind::read, [&](Vfs& vfs) {
+    // The flags are those of now, not of open(2): fcntl(2) changes O_NOATIME and O_APPEND.
     const Result<std::vector<Vfs::Piece>> pieces =
-        vfs.read(handle_of(info), static_cast<std::uint64_t>(offset), static_cast<std::uint32_t>(size));
+        vfs.read(handle_of(info), static_cast<std::uint64_t>(offset), static_cast<std::uint32_t>(size),
+                 (info->flags & O_NOATIME) == 0);
     if (!pieces.ok()) {
       fuse_reply_err(request, pieces.code());
       return;
@@ -66,11 +70,17 @@ void read(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_f
   });
 }
 
+/// Pages come through any handle that is mapped, whatever its flags.
+Vfs::WriteAs write_as(const fuse_file_info& info) {
+  if (info.writepage != 0) return Vfs::WriteAs::page;
+  return (info.flags & O_APPEND) != 0 ? Vfs::WriteAs::append : Vfs::WriteAs::call;
+}
+
 void write(fuse_req_t request, fuse_ino_t ino, const char* data, std::size_t size, off_t offset, fuse_file_info* info) {
   serve(request, Kind::write, [&](Vfs& vfs) {
     bool differs = false;
     const Result<std::size_t> written = vfs.write(handle_of(info), static_cast<std::uint64_t>(offset), {data, size},
-                                                  kill_of(request), differs, info->writepage != 0);
+                                                  kill_of(request), differs, write_as(*info));
     if (!written.ok()) {
       fuse_reply_err(request, written.code());
       return;

@@ -68,8 +68,9 @@ void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
 
 void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent, const char* new_name,
             unsigned flags) {
-  serve(request, Kind::rename,
-        [&](Vfs& vfs) { reply_status(request, vfs.rename(parent, name, new_parent, new_name, flags)); });
+  serve(request, Kind::rename, [&](Vfs& vfs) {
+    reply_status(request, vfs.rename(parent, name, new_parent, new_name, flags, caller(request)));
+  });
 }
 
 }  // namespace

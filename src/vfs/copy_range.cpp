@@ -82,9 +82,14 @@ struct Run {
 };
 Result<Run> run_at(Vfs& vfs, Handle& from, std::uint64_t at, std::uint32_t bytes) {
   const Result<std::uint64_t> data = vfs.seek(from, at, SEEK_DATA);
-  // ENXIO: nothing but a hole to the end of the file.
   if (!data.ok() && data.code() != ENXIO) return Error(data.error());
-  const std::uint64_t hole_end = data.ok() ? *data : at + bytes;
+  std::uint64_t hole_end = data.ok() ? *data : 0;
+  if (!data.ok()) {
+    // Nothing but a hole to the end of the file, which may have come nearer.
+    SBOXFS_ASSIGN(const Found source, vfs.getattr(from.ino, &from));
+    hole_end = source.attr.size;
+    if (hole_end <= at) return Run{true, 0};
+  }
   if (hole_end > at) return Run{true, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, hole_end - at))};
   SBOXFS_ASSIGN(const std::uint64_t data_end, vfs.seek(from, at, SEEK_HOLE));
   return Run{false, static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, data_end - at))};
@@ -138,6 +143,7 @@ Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, H
       }
     }
     SBOXFS_ASSIGN(const Run run, run_at(*this, from, at, bytes));
+    if (run.bytes == 0) return std::uint64_t{0};
     if (run.hole) {
       SBOXFS_TRY(copy_hole(to, target, run.bytes));
       return std::uint64_t{run.bytes};
@@ -150,7 +156,7 @@ Result<std::uint64_t> Vfs::copy_range(Handle& from, std::uint64_t from_offset, H
   std::uint64_t done = 0;
   while (done < length) {
     const std::uint64_t edge = kChunkSize - std::max(within(from_offset + done), within(to_offset + done));
-    const Result<std::uint64_t> copied =
+    Result<std::uint64_t> copied =
         step(from_offset + done, to_offset + done, static_cast<std::uint32_t>(std::min(length - done, edge)));
     if (!copied.ok() && done == 0) return copied;
     if (!copied.ok() || *copied == 0) break;

@@ -34,7 +34,8 @@ Result<Found> Vfs::link(Ino ino, Ino parent, std::string_view name) {
         if (found.state == Tree::Name::State::unknown) return Operation::missing();
         if (found.state == Tree::Name::State::present) return fail(EEXIST);
         if (inode->is_dir()) return fail(EPERM);
-        if (inode->unlinked && !inode->linkable) return fail(ENOENT);
+        // What nobody has open any more may be gone with the next batch.
+        if (inode->unlinked && (!inode->linkable || inode->opens == 0)) return fail(ENOENT);
         if (inode->attr.nlink >= kMostLinks) return fail(EMLINK);
         ++inode->attr.nlink;
         inode->attr.ctime = op.now();

@@ -40,7 +40,7 @@ void read_ahead(Operation& op, Inode& inode, std::uint32_t first) {
 
 }  // namespace
 
-Result<std::vector<Vfs::Piece>> Vfs::read(Handle& handle, std::uint64_t offset, std::uint32_t size) {
+Result<std::vector<Vfs::Piece>> Vfs::read(Handle& handle, std::uint64_t offset, std::uint32_t size, bool atime) {
   Operation op(*this);
   return op.reading([&]() -> Result<std::vector<Piece>> {
     op.state.mu.assert_held();
@@ -66,7 +66,7 @@ Result<std::vector<Vfs::Piece>> Vfs::read(Handle& handle, std::uint64_t offset, 
       return Operation::missing();
     }
     handle.read_ahead.store(end, std::memory_order_relaxed);
-    touch_atime(op, *inode);
+    if (atime) touch_atime(op, *inode);
     return pieces;
   });
 }

@@ -82,15 +82,20 @@ Status may_replace(Operation& op, const Side& from, const Side& to) {
   return any ? Status(fail(ENOTEMPTY)) : Status();
 }
 
-Status move(Operation& op, const Side& from, const Side& to) {
+/// `whiteout`: what takes the old name's place, or null.
+Status move(Operation& op, const Side& from, const Side& to, Inode* whiteout) {
   op.state.mu.assert_held();
   if (to.inode != nullptr) {
     if (to.inode->is_dir()) --to.dir->attr.nlink;
     drop_link(op, *to.inode);
   }
   point(op, to, *from.inode);
-  op.state.tree.remove_name(*from.dir, *from.item);
-  op.state.journal.touch_name(*from.dir, from.cookie, *from.item);
+  if (whiteout != nullptr) {
+    name_inode(op, *from.dir, from.name, *whiteout);
+  } else {
+    op.state.tree.remove_name(*from.dir, *from.item);
+    op.state.journal.touch_name(*from.dir, from.cookie, *from.item);
+  }
   moved(op, *from.inode, *from.dir, *to.dir);
   touch_dir(op, *from.dir);
   touch_dir(op, *to.dir);
@@ -99,9 +104,10 @@ Status move(Operation& op, const Side& from, const Side& to) {
 
 }  // namespace
 
-Status Vfs::rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name, unsigned flags) {
-  if ((flags & ~unsigned{RENAME_NOREPLACE | RENAME_EXCHANGE}) != 0 || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
-    return fail(EINVAL);
+Status Vfs::rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name, unsigned flags,
+                   const Caller& who) {
+  if ((flags & ~unsigned{RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT}) != 0) return fail(EINVAL);
+  if ((flags & RENAME_EXCHANGE) != 0 && flags != RENAME_EXCHANGE) return fail(EINVAL);
   SBOXFS_TRY(check_name(name));
   SBOXFS_TRY(check_name(new_name));
   Operation op(*this);
@@ -132,7 +138,15 @@ Status Vfs::rename(Ino parent, std::string_view name, Ino new_parent, std::strin
       SBOXFS_TRY(may_replace(op, from, to));
       if (!op.need.nothing()) return Operation::missing();
     }
-    return move(op, from, to);
+    Inode* whiteout = nullptr;
+    if ((flags & RENAME_WHITEOUT) != 0) {
+      SBOXFS_TRY(op.room_for(0, 1));
+      Birth birth;
+      if (!make_birth(op, *from.dir, who, S_IFCHR, birth)) return Operation::missing();
+      whiteout = make_inode(op, *from.dir, birth, 0, {});
+      if (whiteout == nullptr) return Operation::missing();
+    }
+    return move(op, from, to, whiteout);
   });
 }
 

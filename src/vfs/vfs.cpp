@@ -5,14 +5,14 @@
 namespace sboxfs {
 
 Vfs::Vfs(State& state, Fetcher& fetcher, ContentCache& cache, Committer& committer, WriteAccess& access,
-         const Clock& clock, VfsOptions options)
+         const Clock& clock, const VfsOptions& options)
     : state_(state),
       fetcher_(fetcher),
       cache_(cache),
       committer_(committer),
       access_(access),
       clock_(clock),
-      options_(std::move(options)) {
+      options_(options) {
   credentials = read_credentials;
 }
 

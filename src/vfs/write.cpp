@@ -1,5 +1,3 @@
-#include <fcntl.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -75,7 +73,7 @@ void put_part(Operation& op, Inode& inode, const Part& part, std::string_view da
 }  // namespace
 
 Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
-                               bool& differs, bool whole) {
+                               bool& differs, WriteAs as) {
   differs = false;
   if (data.empty()) return std::size_t{0};
   Operation op(*this);
@@ -88,13 +86,14 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     if (!op.xattrs(*inode)) return Operation::missing();
     const auto mode = kill.suid_sgid ? without_suid(op, *inode, kill.who) : inode->attr.mode;
     if (!mode) return Operation::missing();
-    const std::uint64_t at = (handle.flags & O_APPEND) != 0 ? inode->attr.size : offset;
+    const std::uint64_t at = as == WriteAs::append ? inode->attr.size : offset;
     differs = at != offset;
     if (at >= kMaxFileSize) return fail(EFBIG);
     std::uint64_t end = std::min(at + data.size(), kMaxFileSize);
     if (!rows_known(op, *inode, chunk_of(at), chunk_of(end - 1))) return Operation::missing();
     if (op.state.usage.limited()) end = end_with_room(op, *inode->file, at, end);
-    if (end == at || (whole && end < at + data.size())) return fail(EDQUOT, "the sandbox's quota of bytes is used up");
+    if (end == at || (as == WriteAs::page && end < at + data.size()))
+      return fail(EDQUOT, "the sandbox's quota of bytes is used up");
     const std::vector<Part> parts = split(op, *inode, at, end);
     if (!op.need.nothing()) return Operation::missing();
     const std::int64_t blocks = new_blocks(*inode->file, parts);
@@ -109,7 +108,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     op.state.journal.changed_data(*inode, at, end);
     if (*mode != inode->attr.mode) differs = true;
     inode->attr.mode = *mode;
-    if (drop_capability(op, *inode)) differs = true;
+    if (as != WriteAs::page && drop_capability(op, *inode)) differs = true;
     return static_cast<std::size_t>(end - at);
   });
   if (result.ok()) handle.wrote.store(true, std::memory_order_relaxed);

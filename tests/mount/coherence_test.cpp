@@ -68,7 +68,7 @@ TEST_CASE("two hosts append to one file: nothing is lost and nobody sees the ker
   {
     const auto handle = other.open(file, O_WRONLY | O_APPEND);
     bool differs = false;
-    REQUIRE(other.vfs.write(*handle, 0, std::string(100, 'b'), {}, differs).ok());
+    REQUIRE(other.vfs.write(*handle, 0, std::string(100, 'b'), {}, differs, Vfs::WriteAs::append).ok());
   }
   other.give_up_lease();
   // The kernel still takes the file for 100 bytes long: it was not told.

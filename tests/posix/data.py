@@ -1,5 +1,6 @@
 """Contents: sizes, holes, allocation, appending, direct and mapped access, copying."""
 import errno
+import fcntl
 import mmap
 import os
 import resource
@@ -204,6 +205,33 @@ def append():
         os.write(file.fd, b'-three')
         os.pwrite(file.fd, b'-four', 0)  # Linux: appended too (pwrite(2), BUGS)
         equal(file.contents(), b'start-one-two-three-four', 'contents')
+
+
+@case('open', 'O_APPEND is what fcntl says now', 'XSH fcntl, F_SETFL')
+def append_by_fcntl():
+    with File(b'0123456789', os.O_RDWR | os.O_APPEND) as file:
+        flags = fcntl.fcntl(file.fd, fcntl.F_GETFL)
+        fcntl.fcntl(file.fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+        os.pwrite(file.fd, b'X', 1)
+        equal(file.contents(), b'0X23456789', 'without it')
+        fcntl.fcntl(file.fd, fcntl.F_SETFL, flags | os.O_APPEND)
+        os.lseek(file.fd, 0, os.SEEK_SET)
+        os.write(file.fd, b'Y')
+        equal(file.contents(), b'0X23456789Y', 'with it again')
+
+
+@case('mmap', 'pages of a descriptor with O_APPEND stay where they are', 'XSH mmap; XSH open, O_APPEND')
+def append_mapped():
+    with File(b'a' * 8192, os.O_RDWR | os.O_APPEND) as file:
+        with mmap.mmap(file.fd, 8192) as memory:
+            memory[0:1] = b'X'
+            memory.flush()
+            memory[5000:5001] = b'Y'
+        os.fsync(file.fd)
+        contents = file.contents()
+        equal(len(contents), 8192, 'size')
+        equal(contents[:2] + contents[4999:5002], b'XaaYa', 'contents')
+        equal(contents.count(b'a'), 8190, 'the rest')
 
 
 @case('open', 'O_APPEND from several processes: nothing is lost or torn',

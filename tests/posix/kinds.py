@@ -4,7 +4,7 @@ import os
 import stat
 
 from kit import TYPES, case, check, directory, equal, expect, make, outcome, put, remove, renameat2, tick, Watch
-from kit import RENAME_EXCHANGE, RENAME_NOREPLACE
+from kit import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT
 
 
 def shut(fd):
@@ -362,3 +362,20 @@ def targets():
     expect(errno.ENAMETOOLONG, os.symlink, 'a' * 4096, 'long')
     expect(errno.ENOENT, os.symlink, '', 'empty')
     equal(outcome(os.lstat, 'empty')[0], errno.ENOENT, 'a link to nothing')
+
+
+@case('rename', 'RENAME_WHITEOUT leaves a device 0:0 behind', 'rename(2), RENAME_WHITEOUT')
+def whiteout():
+    put('x', b'x')
+    os.mkdir('d')
+    inode = os.stat('x').st_ino
+    expect(errno.EINVAL, renameat2, 'x', 'y', RENAME_WHITEOUT | RENAME_EXCHANGE)
+    expect(0, renameat2, 'x', 'd/y', RENAME_WHITEOUT | RENAME_NOREPLACE)
+    equal(os.stat('d/y').st_ino, inode, 'what was moved')
+    left = os.lstat('x')
+    equal((left.st_mode, left.st_rdev, left.st_nlink), (stat.S_IFCHR, 0, 1), 'the whiteout')
+    expect(errno.EEXIST, renameat2, 'd/y', 'x', RENAME_NOREPLACE)
+    expect(0, renameat2, 'd/y', 'x', RENAME_WHITEOUT)
+    equal(os.stat('x').st_ino, inode, 'moved back')
+    os.unlink('d/y')
+    os.rmdir('d')

@@ -165,6 +165,12 @@ def access_time():
     equal(after[1:], before[1:], 'mtime and ctime')
     with_fd('f', os.O_RDONLY | os.O_NOATIME, lambda fd: os.read(fd, 10))
     equal(times('f')[0], after[0], 'atime after O_NOATIME')
+    # What is not in the page cache is asked for.
+    put('g', b'x' * 100)
+    before = times('g')
+    tick()
+    with_fd('g', os.O_RDONLY | os.O_NOATIME, lambda fd: os.read(fd, 10))
+    equal(times('g')[0], before[0], 'atime after O_NOATIME of what was just written')
 
 
 @case('times', 'a changed mapping moves mtime and ctime', 'XSH mmap, msync: last data modification')

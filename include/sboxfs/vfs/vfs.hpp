@@ -122,7 +122,7 @@ struct FsStats {
 class Vfs {
  public:
   Vfs(State& state, Fetcher& fetcher, ContentCache& cache, Committer& committer, WriteAccess& access,
-      const Clock& clock, VfsOptions options);
+      const Clock& clock, const VfsOptions& options);
 
   // Names. Each success that returns Found adds one to the kernel's lookup count.
   /// ENOENT, ENAMETOOLONG, ENOTDIR.
@@ -139,8 +139,10 @@ class Vfs {
   Status unlink(Ino parent, std::string_view name);
   /// ENOENT, ENOTDIR, ENOTEMPTY.
   Status rmdir(Ino parent, std::string_view name);
-  /// renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE; EINVAL for others and for a move into its own subtree.
-  Status rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name, unsigned flags);
+  /// renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (a device 0:0 of `who` takes the old name's
+  /// place); EINVAL for others and for a move into its own subtree.
+  Status rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name, unsigned flags,
+                const Caller& who = {});
   Result<std::string> readlink(Ino ino);
 
   // Attributes. `handle` may be null.
@@ -171,13 +173,18 @@ class Vfs {
     std::uint32_t from = 0;
     std::uint32_t size = 0;
   };
-  Result<std::vector<Piece>> read(Handle& handle, std::uint64_t offset, std::uint32_t size);
-  /// Writes `data` (at the end of the file with O_APPEND), or as much of it as there is room for; returns how much.
-  /// EFBIG, EDQUOT: nothing fits. `whole`: or not all of it (who writes pages back is not told how much). Clears what
-  /// `kill` says, and file capabilities always. `differs` is set when the kernel can not know what happened (an append
+  /// `atime`: it moves (not under O_NOATIME).
+  Result<std::vector<Piece>> read(Handle& handle, std::uint64_t offset, std::uint32_t size, bool atime = true);
+  enum class WriteAs : std::uint8_t {
+    call,    ///< at `offset`
+    append,  ///< at the end of the file as it is here, whatever the kernel believes (O_APPEND)
+    page,    ///< a mapped page written back: all of it or nothing, for nobody hears how much; capabilities stay
+  };
+  /// Writes `data`, or as much of it as there is room for; returns how much. EFBIG, EDQUOT: nothing fits. Clears what
+  /// `kill` says, and file capabilities. `differs` is set when the kernel can not know what happened (an append
   /// went elsewhere than it thought, bits were cleared): its cache must be invalidated.
   Result<std::size_t> write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
-                            bool& differs, bool whole = false);
+                            bool& differs, WriteAs as = WriteAs::call);
   /// close(2)'s part: EIO when changes of this handle were lost; under cto waits for commit (and publish).
   Status flush(Handle& handle);
   void release(std::unique_ptr<Handle> handle);

@@ -97,7 +97,8 @@ class Driver {
     if (models_[which].size() >= kLargest - 5000) return;
     const std::string data = pattern(1 + pick(5000), ++salt_);
     auto handle = session().open(inos_[which], O_WRONLY | O_APPEND);
-    write_at(session(), *handle, 0, data);
+    bool differs = false;
+    REQUIRE(session().vfs.write(*handle, 0, data, {}, differs, Vfs::WriteAs::append).ok());
     models_[which].write(models_[which].size(), data);
     session().vfs.release(std::move(handle));
   }

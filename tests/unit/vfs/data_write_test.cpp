@@ -28,15 +28,17 @@ struct Written {
 
 }  // namespace
 
-TEST_CASE("write: with O_APPEND goes to the end as the daemon knows it") {
+TEST_CASE("write: an append goes to the end as the daemon knows it; a page goes where it belongs") {
   Written file("12345");
-  const auto append = file.session.open(file.ino, O_WRONLY | O_APPEND);
+  const auto append = file.session.open(file.ino, O_RDWR | O_APPEND);
   bool differs = false;
-  REQUIRE(file.session.vfs.write(*append, 0, "678", {}, differs).ok());
+  REQUIRE(file.session.vfs.write(*append, 0, "678", {}, differs, Vfs::WriteAs::append).ok());
   CHECK(differs);
-  REQUIRE(file.session.vfs.write(*append, 8, "9", {}, differs).ok());
+  REQUIRE(file.session.vfs.write(*append, 8, "9", {}, differs, Vfs::WriteAs::append).ok());
   CHECK_FALSE(differs);
-  CHECK(file.session.read_file(file.ino).value() == "123456789");
+  REQUIRE(file.session.vfs.write(*append, 0, "X", {}, differs, Vfs::WriteAs::page).ok());
+  CHECK_FALSE(differs);
+  CHECK(file.session.read_file(file.ino).value() == "X23456789");
 }
 
 TEST_CASE("write: beyond 1 TiB is EFBIG, also by truncate, fallocate and copy_file_range") {
@@ -122,7 +124,9 @@ TEST_CASE("write: the quota counts blocks; what must be written whole and does n
   const Ino ino = session.write_file(kRootIno, "f", pattern(3 * kBlockSize, 1));
   const auto handle = session.open(ino, O_RDWR);
   bool differs = false;
-  CHECK(session.vfs.write(*handle, 3 * kBlockSize, pattern(2 * kBlockSize, 2), {}, differs, true).code() == EDQUOT);
+  CHECK(
+      session.vfs.write(*handle, 3 * kBlockSize, pattern(2 * kBlockSize, 2), {}, differs, Vfs::WriteAs::page).code() ==
+      EDQUOT);
   CHECK(size_of(session, ino) == 3 * kBlockSize);
   CHECK(session.vfs.fallocate(*handle, 0, 0, 5 * kBlockSize).code() == EDQUOT);
   CHECK(session.vfs.fallocate(*handle, 0, 0, 4 * kBlockSize).ok());

@@ -128,8 +128,23 @@ TEST_CASE("rename: flags") {
   CHECK(fixture.vfs.rename(fixture.a, "f", fixture.b, "g", RENAME_NOREPLACE).code() == EEXIST);
   CHECK(fixture.vfs.rename(fixture.a, "f", fixture.b, "new", RENAME_NOREPLACE).ok());
   CHECK(fixture.vfs.rename(fixture.b, "new", fixture.b, "g", RENAME_NOREPLACE | RENAME_EXCHANGE).code() == EINVAL);
-  CHECK(fixture.vfs.rename(fixture.b, "new", fixture.b, "x", RENAME_WHITEOUT).code() == EINVAL);
+  CHECK(fixture.vfs.rename(fixture.b, "new", fixture.b, "g", RENAME_WHITEOUT | RENAME_EXCHANGE).code() == EINVAL);
+  CHECK(fixture.vfs.rename(fixture.b, "new", fixture.b, "g", RENAME_WHITEOUT | RENAME_NOREPLACE).code() == EEXIST);
+  CHECK(fixture.vfs.rename(fixture.b, "new", fixture.b, "g", 1U << 7U).code() == EINVAL);
   CHECK(fixture.vfs.rename(fixture.b, "none", fixture.b, "g", 0).code() == ENOENT);
+  check_committed(fixture.session);
+}
+
+TEST_CASE("rename: a whiteout takes the old name's place") {
+  Fixture fixture;
+  const Ino moved = fixture.session.find("a/f")->ino;
+  REQUIRE(fixture.vfs.rename(fixture.a, "f", fixture.b, "g", RENAME_WHITEOUT, fixture.session.alice).ok());
+  CHECK(fixture.session.find("b/g")->ino == moved);
+  const Attr whiteout = fixture.session.find("a/f")->attr;
+  CHECK(whiteout.mode == S_IFCHR);
+  CHECK(whiteout.rdev == 0);
+  CHECK(whiteout.uid == fixture.session.alice.uid);
+  CHECK(whiteout.nlink == 1);
   check_committed(fixture.session);
 }
 

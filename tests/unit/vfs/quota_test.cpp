@@ -16,9 +16,10 @@ int write_blocks(FakeSession& session, Handle& handle, std::uint64_t first, std:
 }
 
 /// Bytes, or a negative errno.
-long written(FakeSession& session, Handle& handle, std::uint64_t at, std::size_t bytes, bool whole = false) {
+long written(FakeSession& session, Handle& handle, std::uint64_t at, std::size_t bytes,
+             Vfs::WriteAs as = Vfs::WriteAs::call) {
   bool differs = false;
-  const auto done = session.vfs.write(handle, at, std::string(bytes, 'x'), {}, differs, whole);
+  const auto done = session.vfs.write(handle, at, std::string(bytes, 'x'), {}, differs, as);
   return done.ok() ? static_cast<long>(*done) : -done.code();
 }
 
@@ -29,7 +30,7 @@ TEST_CASE("quota: a write takes as many bytes as there is room for, pages writte
   FakeSession session(store);
   const Ino ino = session.write_file(kRootIno, "f", "");
   std::unique_ptr<Handle> handle = session.open(ino, O_RDWR);
-  CHECK(written(session, *handle, 100, 6 * kBlockSize, true) == -EDQUOT);
+  CHECK(written(session, *handle, 100, 6 * kBlockSize, Vfs::WriteAs::page) == -EDQUOT);
   CHECK(session.vfs.getattr(ino, nullptr)->attr.size == 0);
   CHECK(written(session, *handle, 100, 6 * kBlockSize) == 4 * kBlockSize - 100);
   CHECK(session.vfs.getattr(ino, nullptr)->attr.size == 4 * kBlockSize);
