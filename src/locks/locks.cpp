@@ -89,6 +89,9 @@ Result<std::optional<LockConflict>> Locks::test(const LockCall& call) {
     if (lost_at != lost_.end() && call.losses < lost_at->second) return fail(EIO, "the file's locks were lost");
   }
   SBOXFS_ASSIGN(std::optional<LockConflict> found, store_.test(call.target, call.range, call.type));
+  if (found && found->session == self_ && wait_for_closing(call)) {
+    SBOXFS_ASSIGN(found, store_.test(call.target, call.range, call.type));
+  }
   if (found && found->session != self_ && !(hooks_.is_here && hooks_.is_here(found->session))) found->range.pid = 0;
   return found;
 }

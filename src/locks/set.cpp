@@ -20,7 +20,7 @@ constexpr std::int64_t kTurnWithoutNewsNs = 1 * kSecondNs;
 }  // namespace
 
 Status Locks::set(const LockCall& call, bool wait) {
-  const Status status = try_set(call, wait, true, nullptr);
+  Status status = try_set(call, wait, true, nullptr);
   if (status.code() != EAGAIN || wait || !wait_for_closing(call)) return status;
   return try_set(call, wait, true, nullptr);
 }
@@ -135,10 +135,14 @@ bool Locks::ask_once(Asking& asking, bool& weakens, bool patient) {
     case LockOutcome::commit_first: {
       // Whoever gets the lock next must see what was done under it, also when this host hangs from here on.
       const Status committed = hooks_.commit ? hooks_.commit() : Status();
-      if (!committed.ok())
-        log::warn("lock_let_go: what was written under it is not committed: ", committed.error().what);
-      weakens = false;
-      return false;
+      if (committed.ok()) {
+        weakens = false;
+        return false;
+      }
+      log::warn("lock_kept: what was written under it is not committed: ", committed.error().what);
+      asking.status = committed.error();
+      // What was lost is not there to be committed at the next try.
+      return committed.code() != EIO || !patient;
     }
     case LockOutcome::conflict:
     case LockOutcome::settling: {

@@ -160,7 +160,7 @@ void Session::Parts::assemble_idle() {
 }
 
 void Session::Parts::on_destroyed() {
-  later([this] { fuse->stop(); });
+  soon([this] { fuse->stop(); });
 }
 
 void Session::Parts::disconnect() {
@@ -178,7 +178,7 @@ void Session::Parts::assemble_locks() {
     MutexLock lock(state->mu);
     return !state->journal.empty() || state->journal.in_flight();
   };
-  hooks.commit = [this] { return committer->sync(options.io_timeout_ns); };
+  hooks.commit = [this] { return committer->sync(); };
   hooks.refresh = [this](const LockAnswer& granted) { return refresh->run_from(granted.writer, granted.stamp); };
   hooks.is_dead = [this](const SessionId& holder) { return LifeLock::is_dead(options.home, holder); };
   hooks.is_here = [this](const SessionId& holder) { return LifeLock::is_here(options.home, holder); };
@@ -207,15 +207,28 @@ void Session::Parts::on_news(const News& news) {
     case News::Kind::refresh: break;
   }
   if (news.session == self) return;
-  later([this, asker = news.session] {
-    if (idle && idle->away()) return;  // it has gone meanwhile, and released the lease before
-    const Status synced = committer->sync(kSecondNs);
-    if (!synced.ok()) return;  // the asker's time-out ends its wait
-    News answer;
-    answer.kind = News::Kind::refreshed;
-    answer.session = asker;
+  News answer = news;
+  answer.kind = News::Kind::refreshed;
+  bool first = false;
+  {
+    MutexLock lock(jobs_mutex);
+    first = askers.empty();
+    askers.push_back(std::move(answer));
+  }
+  if (first) later([this] { answer_askers(); });
+}
+
+void Session::Parts::answer_askers() {
+  std::vector<News> answers;
+  {
+    MutexLock lock(jobs_mutex);
+    answers.swap(askers);
+  }
+  if (idle && idle->away()) return;  // it has gone meanwhile, and released the lease before
+  const Status synced = committer->sync(kSecondNs);
+  if (!synced.ok()) return;  // the askers' time-outs end their waits
+  for (const News& answer : answers)
     if (!bus.announce(answer).ok()) log::debug("refresh: Redis is away");
-  });
 }
 
 void Session::Parts::on_lost(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped) {
@@ -233,6 +246,12 @@ void Session::Parts::on_lost(CommitState why, const std::vector<InFlight>& lost,
 void Session::Parts::later(std::function<void()> job) {
   MutexLock lock(jobs_mutex);
   jobs.push_back(std::move(job));
+  jobs_changed.notify_all();
+}
+
+void Session::Parts::soon(std::function<void()> job) {
+  MutexLock lock(jobs_mutex);
+  jobs.push_front(std::move(job));
   jobs_changed.notify_all();
 }
 

@@ -95,8 +95,12 @@ struct Session::Parts {
   Mutex jobs_mutex;
   CondVar jobs_changed;
   std::deque<std::function<void()>> jobs GUARDED_BY(jobs_mutex);
+  std::vector<News> askers GUARDED_BY(jobs_mutex);  // one sync answers all who ask before it begins
   std::jthread attendant;
   void later(std::function<void()> job);
+  /// Before what is waiting already.
+  void soon(std::function<void()> job);
+  void answer_askers();
 };
 
 }  // namespace sboxfs

@@ -111,7 +111,7 @@ Status Session::run(std::function<void()> serving) {
 }
 
 void Session::request_stop() {
-  parts_->later([this] { parts_->fuse->stop(); });
+  parts_->soon([this] { parts_->fuse->stop(); });
 }
 
 void Session::set_idle_use(IdleUse use) { parts_->idle_use = std::move(use); }

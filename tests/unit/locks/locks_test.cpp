@@ -103,6 +103,25 @@ TEST_CASE("locks: what was written under a lock is committed before it goes, if 
   CHECK(a.commits == 1);
 }
 
+TEST_CASE("locks: what can not be committed keeps its lock until it is committed or lost") {
+  FakeRedis redis;
+  FakeLockRows rows;
+  Peer a(rows, redis, impatient()), b(rows, redis, impatient());
+  rows.others_live(true);
+  for (const bool lost : {false, true}) {
+    CHECK(a.set(a.call(kExclusive)) == 0);
+    a.dirty = true;
+    a.commit_fails = EIO;
+    CHECK(a.set(a.call(kNone)) == EIO);
+    CHECK(b.set(b.call(kExclusive)) == EAGAIN);
+    if (lost) a.dirty = false;
+    if (!lost) a.commit_fails = 0;
+    CHECK(eventually([&] { return b.set(b.call(kExclusive)) == 0; }));
+    CHECK_FALSE(a.dirty);
+    CHECK(b.set(b.call(kNone)) == 0);
+  }
+}
+
 TEST_CASE("locks: a failed database grants nothing, and what it may have done unheard is taken back") {
   FakeRedis redis;
   FakeLockRows rows;

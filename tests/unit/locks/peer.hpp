@@ -53,6 +53,7 @@ struct Peer {
     out.dirty = [this] { return dirty.load(); };
     out.commit = [this] {
       ++commits;
+      if (commit_fails != 0) return Status(fail(commit_fails));
       dirty = false;
       return Status();
     };
@@ -97,7 +98,7 @@ struct Peer {
   FakeClock clock;
   FakeBus bus;
   std::atomic<bool> dirty{false};
-  std::atomic<int> commits{0}, refreshes{0}, lost{0}, refresh_fails{0};
+  std::atomic<int> commits{0}, commit_fails{0}, refreshes{0}, lost{0}, refresh_fails{0};
   std::optional<SessionId> dead;
   Locks locks;
 };
