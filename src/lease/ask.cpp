@@ -99,6 +99,7 @@ Result<bool> Lease::ask_once() {
   if (!again) {
     // Nothing is accepted before memory equals the version the lease was granted at.
     Status ready = hooks_.may_write ? hooks_.may_write() : Status();
+    if (ready.ok()) ready = wait_settled();
     if (ready.ok()) ready = adopter_.adopt(answer.grant->stamp.version);
     if (!ready.ok()) {
       if (const Status released = store_.release(answer.grant->epoch); !released.ok()) return released.error();
@@ -107,6 +108,16 @@ Result<bool> Lease::ask_once() {
   }
   take(*answer.grant, sent_ns, again);
   return true;
+}
+
+Status Lease::wait_settled() {
+  MutexLock lock(state_.mu);
+  while (state_.journal.in_flight() || !state_.journal.empty()) {
+    if (state_.destroyed) return fail(ESTALE, "the sandbox was destroyed");
+    if (BlockingSection::interrupted()) return fail(EINTR);
+    state_.committed.wait_for(lock, kSlice);
+  }
+  return {};
 }
 
 void Lease::take(const LeaseGrant& grant, std::int64_t sent_ns, bool again) {

@@ -68,6 +68,9 @@ class Lease final : public WriteAccess {
   Result<bool> begin();
   Status ask();
   Result<bool> ask_once();
+  /// What was accepted under an earlier epoch is refused or committed before a new one is there to commit it under:
+  /// others have held the lease, or this session's locks, in between.
+  Status wait_settled();
   void take(const LeaseGrant& grant, std::int64_t sent_ns, bool again);
   void loop(const std::stop_token& stop);
   void tend();

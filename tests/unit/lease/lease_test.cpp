@@ -303,6 +303,28 @@ TEST_CASE("lease: a fenced commit means that it is lost, and the next change tak
   CHECK(f.store.batches().size() == 1);
 }
 
+TEST_CASE("lease: granted anew, it waits for what was accepted before somebody else had it") {
+  Fixture f;
+  REQUIRE(f.one.lease.acquire().ok());
+  f.store.hold_commits();
+  f.one.peer.touch(kRootIno);
+  f.store.wait_for_held_commit();
+  f.leases.steal(Uuid::random());
+  f.clock.advance(11 * kSecondNs);  // the thief has come and gone
+  REQUIRE(eventually([&] { return !f.one.peer.accepts(); }));
+  std::atomic<bool> done{false};
+  std::jthread other([&] {
+    CHECK(f.one.lease.acquire().ok());
+    done = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK_FALSE(done);
+  f.store.let_commits_go();
+  other.join();
+  CHECK(f.one.peer.state.losses == 1);
+  CHECK(f.store.batches().empty());
+}
+
 TEST_CASE("lease: a renewal that finds another holder ends it") {
   Fixture f;
   REQUIRE(f.one.lease.acquire().ok());
