@@ -44,29 +44,33 @@ Result<bool> Refresh::ask_writer(const std::optional<SessionId>& writer, const S
     MutexLock lock(state_.mu);
     return now != state_.seen;
   }
-  std::uint64_t before = 0;
-  {
-    MutexLock lock(mutex_);
-    before = answers_;
-  }
   News news;
   news.kind = News::Kind::refresh;
   news.session = self_;
+  // The answer to somebody else's question, asked earlier, may leave out what was accepted since.
+  const Uuid question = news.stamp.batch = Uuid::random();
+  {
+    MutexLock lock(mutex_);
+    questions_.insert(question);
+  }
   const std::int64_t end = clock_.monotonic_ns() + options_.writer_timeout_ns;
-  if (!bus_.announce(news).ok()) {
-    SBOXFS_TRY(take_over(*writer, end));
-    return true;
-  }
+  const bool told = bus_.announce(news).ok();
+  Status status = told ? Status() : take_over(*writer, end);
   MutexLock lock(mutex_);
-  while (answers_ == before && clock_.monotonic_ns() < end) {
-    if (BlockingSection::interrupted()) return fail(EINTR);
-    answered_.wait_for(lock, std::chrono::milliseconds(20));
+  while (told && status.ok() && questions_.count(question) > 0 && clock_.monotonic_ns() < end) {
+    if (BlockingSection::interrupted()) {
+      status = fail(EINTR);
+    } else {
+      answered_.wait_for(lock, std::chrono::milliseconds(20));
+    }
   }
+  questions_.erase(question);
+  if (!status.ok()) return Error(status.error());
   return true;
 }
 
 Status Refresh::take_over(const SessionId& writer, std::int64_t end_ns) {
-  const Status taken = acquire_lease_ ? acquire_lease_() : fail(EROFS);
+  Status taken = acquire_lease_ ? acquire_lease_() : fail(EROFS);
   if (taken.code() != EROFS) return taken;
   // A session that never writes wants it all the same: the writer commits, and hands it to nobody.
   SBOXFS_ASSIGN(const LeaseAnswer asked, store_.acquire(kSecondNs, std::nullopt));
@@ -84,7 +88,7 @@ Status Refresh::take_over(const SessionId& writer, std::int64_t end_ns) {
 void Refresh::on_news(const News& news) {
   if (news.kind != News::Kind::refreshed || news.session != self_) return;
   MutexLock lock(mutex_);
-  ++answers_;
+  questions_.erase(news.stamp.batch);
   answered_.notify_all();
 }
 

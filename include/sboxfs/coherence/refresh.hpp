@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "sboxfs/base/clock.hpp"
@@ -64,7 +65,7 @@ class Refresh {
   const std::function<Status()> acquire_lease_;
   Mutex mutex_;
   CondVar answered_;
-  std::uint64_t answers_ GUARDED_BY(mutex_) = 0;
+  std::set<Uuid> questions_ GUARDED_BY(mutex_);  // not answered yet
 };
 
 }  // namespace sboxfs

@@ -17,8 +17,8 @@ struct News {
     version,     ///< `stamp` was committed after `previous`, under `epoch`; `delta` when it is small
     want_lease,  ///< `session` wants to write
     lease_free,  ///< the lease was given up
-    refresh,     ///< `session` asks the writer to commit what it has accepted
-    refreshed,   ///< the writer has, up to `stamp`, on behalf of `session`
+    refresh,     ///< `session` asks the writer to commit what it has accepted; `stamp.batch` names the question
+    refreshed,   ///< the writer has, on behalf of `session`; `stamp.batch` names the question
     destroyed,   ///< the sandbox is gone
     locks        ///< `session` has let go of a lock that somebody waits for
   };

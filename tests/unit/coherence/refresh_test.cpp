@@ -42,6 +42,7 @@ struct Fixture {
       News answer;
       answer.kind = News::Kind::refreshed;
       answer.session = news.session;
+      answer.stamp = news.stamp;
       if (writer.committer.sync().ok()) CHECK(writer.bus.announce(answer).ok());
     };
     writer.bus.listen(std::move(to_writer));
@@ -177,4 +178,29 @@ TEST_CASE("refresh: a database that is away is an error") {
   Fixture f;
   f.leases.fail(EIO);
   CHECK(f.refresh.run().code() == EIO);
+}
+
+TEST_CASE("refresh: the answer to another question does not end it") {
+  Fixture f;
+  f.reader.load(kRootIno);
+  f.writer_takes_lease();
+  f.store.hold_commits();
+  f.writer.touch(kRootIno);
+  f.store.wait_for_held_commit();
+  std::atomic<bool> done{false};
+  std::jthread refresher([&] {
+    CHECK(f.refresh.run().ok());
+    done = true;
+  });
+  REQUIRE(eventually([&] { return f.redis.announced().size() == 1; }));
+  News other;
+  other.kind = News::Kind::refreshed;
+  other.session = f.reader.self;
+  other.stamp.batch = Uuid::random();
+  REQUIRE(f.writer.bus.announce(other).ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  CHECK_FALSE(done);
+  f.store.let_commits_go();
+  refresher.join();
+  CHECK(f.reader.seen() == f.store.rows().stamp);
 }
