@@ -78,12 +78,15 @@ Result<Adoption::Step> Adoption::step(Version upto, bool& always) {
     if (!always && state_.seen.version >= upto) return Step::done;
     from = state_.seen;
   }
-  SBOXFS_ASSIGN(const LoadedChanges loaded, loader_.changes(from.version));
-  if (loaded.destroyed) {
+  const Result<LoadedChanges> answer = loader_.changes(from.version);
+  if (!answer.ok() && answer.code() != ESTALE) return Error(answer.error());
+  // ESTALE: even its row is gone.
+  if (!answer.ok() || answer->destroyed) {
     state_.destroyed = true;
     if (events_.destroyed) events_.destroyed();
     return fail(ESTALE, "the sandbox was destroyed");
   }
+  const LoadedChanges& loaded = *answer;
   Dropped dropped;
   std::vector<Ino> orphaned;
   const Step next = apply(from, loaded, dropped, orphaned);

@@ -108,7 +108,7 @@ std::deque<Notifier::Job> Notifier::next_jobs(const std::stop_token& stop) {
   for (;;) {
     take_due();
     const bool crowded = !ready_.empty() && idle_ == 0 && workers_.size() < kMostWorkers;
-    if (crowded && patient && !stopped_) workers_.emplace_back([this](std::stop_token end) { send(end); });
+    if (crowded && patient && !stopped_) workers_.emplace_back([this](const std::stop_token& end) { send(end); });
     for (std::size_t i = std::min<std::size_t>(ready_.size(), idle_); i > 0; --i) work_.notify_one();
     if (stop.stop_requested() || !jobs_.empty()) return std::exchange(jobs_, {});
     std::int64_t wait_ns = kSecondNs;

@@ -156,6 +156,7 @@ void Committer::lose(InFlight flight, CommitState why) {
     if (!state_.journal.empty()) lost.push_back(state_.journal.cut(state_.tree));
     for (const InFlight& batch : lost) state_.usage.add(-batch.batch.used_blocks, -batch.batch.used_inodes);
     lost_.emplace_back(lost.front().number, lost.back().number);
+    forget_orphans(lost);
     state_.journal.reset();
     told_ = state_.journal.committed();
     dropped = state_.tree.everything();
@@ -170,6 +171,23 @@ void Committer::lose(InFlight flight, CommitState why) {
   }
   log::error("changes_lost: ", why == CommitState::destroyed ? "the sandbox was destroyed" : "the lease was lost");
   if (events_.lost) events_.lost(why, lost, dropped);
+}
+
+/// The database has heard nothing of what became an orphan, or no longer is one.
+void Committer::forget_orphans(const std::vector<InFlight>& lost) {
+  for (auto flight = lost.rbegin(); flight != lost.rend(); ++flight) {
+    for (const Ino ino : flight->batch.orphans) {
+      Inode* inode = state_.tree.peek(ino);
+      if (inode == nullptr) continue;
+      inode->orphan_in_store = false;
+      if (!inode->held) continue;
+      state_.held.add(-inode->held_blocks, -1);
+      inode->held = false;
+      inode->held_blocks = 0;
+    }
+    for (const Ino ino : flight->batch.unpinned)
+      if (Inode* inode = state_.tree.peek(ino)) inode->orphan_in_store = true;
+  }
 }
 
 void Committer::remember_lost(const std::vector<InFlight>& lost, std::uint64_t loss) {

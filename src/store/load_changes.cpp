@@ -4,12 +4,14 @@
 namespace sboxfs {
 namespace {
 
+// Who is further behind loads anew: that is less than so many deltas may be, and they would come in one piece.
 constexpr PgStatement kChanges{"changes", R"sql(
 SELECT s.version, s.batch, s.epoch, s.destroyed_at IS NOT NULL,
        c.version, c.batch, c.epoch, c.session, CASE WHEN c.version > $3 THEN c.body END
   FROM sboxfs.sandboxes s
   LEFT JOIN sboxfs.changes c
     ON c.tenant = $1 AND c.sandbox = $2 AND c.version >= $3 AND c.version <= s.version
+   AND s.version - $3 <= 1000
  WHERE s.tenant = $1 AND s.id = $2
  ORDER BY c.version)sql"};
 

@@ -87,6 +87,7 @@ class Fetcher {
   template <class Read, class Untouched, class Install>
   Status load_by_rule(Read read, Untouched untouched, Install install);
   /// After entries of `dir` read at version `at` < seen were installed: takes back what has changed since.
+  void take_back(const InodeChange& change) REQUIRES(state_.mu);
   void take_back(Version at, Ino dir, const std::vector<Entry>& entries) REQUIRES(state_.mu);
 
   State& state_;

@@ -72,6 +72,7 @@ class Committer {
   CommitOutcome attempt(InFlight& flight, const CommitTerms& terms);
   void settle(const InFlight& flight, const CommitOutcome& outcome, const CommitTerms& terms, std::int64_t sent_ns);
   void lose(InFlight flight, CommitState why);
+  void forget_orphans(const std::vector<InFlight>& lost) REQUIRES(state_.mu);
   void remember_lost(const std::vector<InFlight>& lost, std::uint64_t loss) REQUIRES(state_.mu);
   bool was_lost(std::uint64_t number) const REQUIRES(state_.mu);
   /// Nothing has reached the database for stall_ns, nor since `start_ns`.

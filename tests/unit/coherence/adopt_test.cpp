@@ -137,3 +137,14 @@ TEST_CASE("adoption: a load that is ahead adopts first") {
   f.reader.load(file);
   CHECK(f.reader.seen() == f.store.rows().stamp);
 }
+
+TEST_CASE("adoption: a sandbox whose row is gone was destroyed") {
+  Fixture f;
+  f.reader.load(kRootIno);
+  f.store.fail_loads(EIO);
+  CHECK(f.reader.adoption.check().code() == EIO);
+  CHECK_FALSE(f.reader.state.destroyed);
+  f.store.fail_loads(ESTALE);
+  CHECK(f.reader.adoption.check().code() == ESTALE);
+  CHECK(f.reader.state.destroyed);
+}

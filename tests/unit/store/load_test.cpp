@@ -263,3 +263,16 @@ TEST_CASE("load: a directory of 10,000 entries") {
   }
   MESSAGE("10,000 entries in ", best / 1000, " us");
 }
+
+TEST_CASE("load: who is more than 1000 changes behind gets none of them, and loads anew") {
+  StoreFixture box;
+  PostgresFixture::shared().query(
+      "INSERT INTO sboxfs.changes SELECT (jsonb_populate_record(c, jsonb_build_object('version', v))).* "
+      "FROM sboxfs.changes c, generate_series(2, 1002) v WHERE c.version = 1 AND c.sandbox = '" +
+      box.id.text() + "'");
+  PostgresFixture::shared().query("UPDATE sboxfs.sandboxes SET version = 1002 WHERE id = '" + box.id.text() + "'");
+  CHECK_FALSE(box.loader.changes(1)->base);
+  CHECK(box.loader.changes(1)->changes.empty());
+  CHECK(box.loader.changes(2)->base);
+  CHECK(box.loader.changes(2)->changes.size() == 1000);
+}

@@ -217,3 +217,51 @@ TEST_CASE("commit: two sessions that take turns see each other's tree") {
   two.adopt();
   CHECK(one.describe() == two.describe());
 }
+
+TEST_CASE("commit: an orphan whose batch was lost becomes one again when the file is removed again") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino file = session.write_file(kRootIno, "f", "x");
+  session.sync();
+  std::unique_ptr<Handle> handle = session.open(file, O_RDONLY);
+  store.hold_commits();
+  REQUIRE(session.vfs.unlink(kRootIno, "f").ok());
+  store.wait_for_held_commit();
+  store.take_epoch();
+  store.let_commits_go();
+  CHECK(session.committer.sync().code() == EIO);
+  REQUIRE(session.find("f").ok());
+  REQUIRE(session.vfs.unlink(kRootIno, "f").ok());
+  session.sync();
+  CHECK(store.rows().orphans.count(file) == 1);
+  CHECK(store.rows().pins.count(file) == 1);
+  session.vfs.release(std::move(handle));
+  session.sync();
+  CHECK(store.rows().pins.empty());
+  MutexLock lock(session.state.mu);
+  CHECK(session.state.held.used_inodes == 0);
+}
+
+TEST_CASE("commit: a listing from before a removal does not give an open file its name back") {
+  FakeStore store;
+  FakeSession writer(store);
+  FakeSession reader(store);
+  const Ino dir = writer.make_dir(kRootIno, "d");
+  const Ino file = writer.write_file(dir, "f", "x");
+  writer.sync();
+  reader.adopt();
+  REQUIRE(reader.find("d/f").ok());
+  std::unique_ptr<Handle> handle = reader.open(file, O_RDONLY);
+  reader.evict();
+  store.when_read("directory", [&] {
+    REQUIRE(writer.vfs.unlink(dir, "f").ok());
+    writer.sync();
+    reader.adopt();
+  });
+  CHECK(reader.list(dir)->empty());
+  {
+    MutexLock lock(reader.state.mu);
+    CHECK(reader.state.tree.peek(file)->unlinked);
+  }
+  reader.vfs.release(std::move(handle));
+}
