@@ -1,12 +1,17 @@
 // sboxfs drain: what is committed and Redis does not know yet.
 #include <array>
+#include <csignal>
+#include <ctime>
 #include <iostream>
+#include <set>
+#include <utility>
 
 #include "bus.hpp"
 #include "commands.hpp"
 #include "connect.hpp"
 #include "sboxfs/base/text.hpp"
 #include "sboxfs/cli/arguments.hpp"
+#include "sboxfs/cli/parse.hpp"
 #include "sboxfs/store/admin.hpp"
 #include "sboxfs/store/janitor.hpp"
 
@@ -41,33 +46,77 @@ Status drain_one(const Database& database, const OutboxItem& item) {
   return mark_published(*database.pool, database.tenant(), item.id, item.stamp.version);
 }
 
+struct Drained {
+  std::uint64_t published = 0, left = 0;
+  Status status;
+};
+
+/// Until nothing is left but what has a writer.
+Drained drain_all(const Database& database, bool all) {
+  Drained out;
+  std::set<std::pair<SandboxId, Version>> done;
+  for (bool more = true; more;) {
+    const auto pending = outbox(*database.pool, database.tenant());
+    if (!pending.ok()) stop_for_store(pending.error());
+    more = false;
+    out.left = 0;
+    for (const OutboxItem& item : *pending) {
+      if (!item.destroyed && !item.lease_free && !all) {
+        ++out.left;
+        continue;
+      }
+      if (!done.emplace(item.id, item.stamp.version).second) continue;
+      out.status = drain_one(database, item);
+      if (!out.status.ok()) return out;
+      ++out.published;
+      more = true;
+    }
+  }
+  return out;
+}
+
+std::string words_of(const Drained& drained) {
+  std::string words = cat(drained.published, " published");
+  if (!drained.status.ok())
+    return cat(words, ", the rest is pending: ",
+               drained.status.error().what.empty() ? "Redis does not answer" : drained.status.error().what);
+  return drained.left > 0 ? cat(words, ", ", drained.left, " left to their writers") : words;
+}
+
+/// Until SIGINT or SIGTERM. A line whenever something happened that differs from the round before.
+int watch(const Database& database, bool all, std::int64_t interval_ns) {
+  sigset_t ends;
+  sigemptyset(&ends);
+  for (const int number : {SIGINT, SIGTERM}) sigaddset(&ends, number);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  std::string before;
+  for (;;) {
+    const Drained drained = drain_all(database, all);
+    const std::string words = words_of(drained);
+    if (drained.published > 0 || words != before) std::cout << words << std::endl;
+    before = words;
+    const timespec pause{interval_ns / kSecondNs, interval_ns % kSecondNs};
+    if (sigtimedwait(&ends, nullptr, &pause) > 0) return 0;
+  }
+}
+
 }  // namespace
 
 int run_drain(const Words& words) {
   Arguments arguments("drain", "[OPTION...]", kAbout);
   arguments.add({"all", "", "also sandboxes that are being written"});
+  arguments.add({"watch", "", "go on until interrupted, whatever happens to Redis"});
+  arguments.add({"drain-interval", "TIME", "with --watch: how often to look (10s)"});
   arguments.add_connection().ends_with({Exit::unpublished});
   if (!arguments.parse(words)) return 0;
   Database database = open_database(arguments.settings());
-  const auto pending = outbox(*database.pool, database.tenant());
-  if (!pending.ok()) stop_for_store(pending.error());
-  std::uint64_t published = 0;
-  std::uint64_t left = 0;
-  for (const OutboxItem& item : *pending) {
-    if (!item.destroyed && !item.lease_free && !arguments.has("all")) {
-      ++left;
-      continue;
-    }
-    const Status drained = drain_one(database, item);
-    if (!drained.ok()) {
-      stop(Exit::unpublished, cat(published, " published, the rest is pending: ",
-                                  drained.error().what.empty() ? "Redis does not answer" : drained.error().what));
-    }
-    ++published;
-  }
-  std::cout << published << " published";
-  if (left > 0) std::cout << ", " << left << " left to their writers";
-  std::cout << "\n";
+  std::int64_t interval_ns = 10 * kSecondNs;
+  arguments.read("drain-interval", parse_duration, interval_ns);
+  if (interval_ns <= 0) stop(Exit::usage, "--drain-interval must be above 0");
+  if (arguments.has("watch")) return watch(database, arguments.has("all"), interval_ns);
+  const Drained drained = drain_all(database, arguments.has("all"));
+  if (!drained.status.ok()) stop(Exit::unpublished, words_of(drained));
+  std::cout << words_of(drained) << "\n";
   return 0;
 }
 

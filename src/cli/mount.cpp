@@ -52,26 +52,17 @@ int list_mounts(const Arguments& arguments) {
   return 0;
 }
 
-template <class Number, class Parse>
-void read_number(const Arguments& arguments, const char* name, Parse parse, Number& into) {
-  const auto text = arguments.value(name);
-  if (!text) return;
-  const auto number = parse(*text);
-  if (!number.ok()) stop(Exit::usage, cat("--", name, ": ", number.error().what));
-  into = *number;
-}
-
 void read_limits(const Arguments& arguments, SessionOptions& session) {
-  read_number(arguments, "journal-bytes", parse_size, session.journal_bytes);
-  read_number(arguments, "journal-ops", parse_count, session.journal_ops);
-  read_number(arguments, "content-cache", parse_size, session.content_cache_bytes);
-  read_number(arguments, "metadata-cache", parse_size, session.metadata_cache_bytes);
-  read_number(arguments, "lease", parse_duration, session.lease_ns);
-  read_number(arguments, "audit-interval", parse_duration, session.audit_interval_ns);
-  read_number(arguments, "drain-interval", parse_duration, session.drain_interval_ns);
-  read_number(arguments, "drain-timeout", parse_duration, session.drain_timeout_ns);
-  read_number(arguments, "io-timeout", parse_duration, session.io_timeout_ns);
-  read_number(arguments, "idle-timeout", parse_duration, session.idle_timeout_ns);
+  arguments.read("journal-bytes", parse_size, session.journal_bytes);
+  arguments.read("journal-ops", parse_count, session.journal_ops);
+  arguments.read("content-cache", parse_size, session.content_cache_bytes);
+  arguments.read("metadata-cache", parse_size, session.metadata_cache_bytes);
+  arguments.read("lease", parse_duration, session.lease_ns);
+  arguments.read("audit-interval", parse_duration, session.audit_interval_ns);
+  arguments.read("drain-interval", parse_duration, session.drain_interval_ns);
+  arguments.read("drain-timeout", parse_duration, session.drain_timeout_ns);
+  arguments.read("io-timeout", parse_duration, session.io_timeout_ns);
+  arguments.read("idle-timeout", parse_duration, session.idle_timeout_ns);
   session.idle_unmount = arguments.has("idle-unmount");
   if (arguments.value("idle-timeout") && session.idle_timeout_ns < kSecondNs)
     stop(Exit::usage, "--idle-timeout: at least 1s");

@@ -145,7 +145,7 @@ Status release_mount(HeldMount& mount, double keep_seconds) {
   const auto going = mount.control.release(keep_seconds);
   if (!going.ok()) return Error(going.error());
   if (!*going || !asked) return {};
-  const Status ended = last_words->wait_for_end();
+  Status ended = last_words->wait_for_end();
   wait_for_end(mount.record, kEndMs);
   return ended;
 }

@@ -14,6 +14,8 @@ constexpr unsigned kStep = 500;
 Housekeeper::~Housekeeper() { stop(); }
 
 void Housekeeper::start() {
+  // Whoever lives for a few rounds only must not leave the same end of them to nobody.
+  marked_to_ = sha256(Uuid::random().text());
   thread_ = std::jthread([this](const std::stop_token& stop) { loop(stop); });
 }
 

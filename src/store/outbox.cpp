@@ -11,6 +11,8 @@ SELECT id, version, batch, published_version, epoch, destroyed_at IS NOT NULL,
   FROM sboxfs.sandboxes
  WHERE tenant = $1 AND ((destroyed_at IS NULL AND published_version < version)
                         OR (destroyed_at IS NOT NULL AND erased_at IS NULL))
+   -- What nobody else will publish first, however many writers there are.
+ ORDER BY destroyed_at IS NULL AND coalesce(lease_until > clock_timestamp(), false)
  LIMIT $2)sql"};
 constexpr PgStatement kMark{"mark_published", R"sql(
 UPDATE sboxfs.sandboxes SET published_version = least($3, version)
@@ -26,6 +28,7 @@ Result<std::vector<OutboxItem>> outbox(PgPool& pool, const std::string& tenant, 
   params.text(tenant).int8(limit);
   SBOXFS_ASSIGN(const PgRows rows, store_detail::run(pool, kOutbox, params));
   std::vector<OutboxItem> out;
+  out.reserve(static_cast<std::size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) {
     out.push_back({rows.uuid(row, 0), store_detail::read_stamp(rows, row, 1), rows.int8(row, 3), rows.int8(row, 4),
                    rows.boolean(row, 5), rows.boolean(row, 6)});
@@ -43,6 +46,7 @@ Result<std::vector<AuditRow>> audit(PgPool& pool, const std::string& tenant, std
   params.text(tenant).uuids(ids, [](const SandboxId& id) { return id; });
   SBOXFS_ASSIGN(const PgRows rows, store_detail::run(pool, kAudit, params));
   std::vector<AuditRow> out;
+  out.reserve(static_cast<std::size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) {
     out.push_back({rows.uuid(row, 0), store_detail::read_stamp(rows, row, 1), rows.int8(row, 3), rows.int8(row, 4),
                    rows.boolean(row, 5)});

@@ -2,9 +2,10 @@
 way back is shown alone: the sandbox's next mount, sboxfs drain, a mount of another sandbox."""
 import os
 import signal
+import subprocess
 import time
 
-from harness import Suite, check, equal, sized, until
+from harness import BINARY, Suite, check, equal, sized, until
 
 suite = Suite('outbox')
 STRANDED = ('killed', 'unmounted', 'evicted', 'terminated')
@@ -101,6 +102,22 @@ def other_mount(box):
     for way, sandbox in ids.items():
         until(15, lambda sandbox=sandbox: is_published(box, sandbox), f'{way}: by a bystander', pause=0.05)
     return f'{len(ids)} sandboxes, {time.monotonic() - start:.1f} s with a lease of 2 s'
+
+
+@suite.case('published by sboxfs drain --watch, which goes on until it is told to end', timeout=90)
+def watched(box):
+    left = strand(box, 'w', ('killed', 'unmounted'))
+    watch = box.start([BINARY, 'drain', '--watch', '--drain-interval', '200ms'], stdout=subprocess.PIPE, text=True)
+    try:
+        until(15, lambda: all(is_published(box, sandbox) for sandbox in left.values()), 'published')
+        check(watch.poll() is None, 'it goes on')
+        watch.send_signal(signal.SIGTERM)
+        equal(watch.wait(5), 0, 'its status after SIGTERM')
+        words = watch.stdout.read()
+        check(' published\n' in words, words)
+    finally:
+        watch.kill()
+        watch.wait()
 
 
 if __name__ == '__main__':

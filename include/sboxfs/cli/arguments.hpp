@@ -49,6 +49,15 @@ class Arguments {
   bool has(const std::string& name) const;
   std::optional<std::string> value(const std::string& name) const;
   std::vector<std::string> values(const std::string& name) const;
+  /// The option's value, read by one of parse.hpp; `into` stays when it was not given. Throws Failure (usage).
+  template <class Number, class Parse>
+  void read(const std::string& name, Parse parser, Number& into) const {
+    const auto text = value(name);
+    if (!text) return;
+    const auto number = parser(*text);
+    if (!number.ok()) stop(Exit::usage, "--" + name + ": " + number.error().what);
+    into = *number;
+  }
   const std::vector<std::string>& words() const { return words_; }
   const std::vector<std::string>& command() const { return command_; }
 
