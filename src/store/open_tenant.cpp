@@ -37,6 +37,7 @@ Result<std::unique_ptr<PgPool>> open_tenant(PgOptions options, std::string_view 
 Result<std::vector<std::string>> list_tenants(PgPool& pool) {
   SBOXFS_ASSIGN(const PgRows rows, store_detail::run(pool, kTenants, PgParams()));
   std::vector<std::string> out;
+  out.reserve(static_cast<std::size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) out.emplace_back(rows.bytes(row, 0));
   return out;
 }

@@ -44,6 +44,7 @@ Result<std::vector<DestroyedSandbox>> destroyed_sandboxes(PgPool& pool, const st
   params.text(tenant).int8(limit);
   SBOXFS_ASSIGN(const PgRows rows, store_detail::run(pool, kDestroyed, params));
   std::vector<DestroyedSandbox> out;
+  out.reserve(static_cast<std::size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) {
     out.push_back({rows.uuid(row, 0), rows.int8(row, 1), rows.boolean(row, 2)});
   }

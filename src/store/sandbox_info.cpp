@@ -80,6 +80,7 @@ Result<std::vector<SandboxInfo>> list_sandboxes(PgPool& pool, const std::string&
   params.text(tenant);
   SBOXFS_ASSIGN(const PgRows rows, store_detail::run(pool, kList, params));
   std::vector<SandboxInfo> out;
+  out.reserve(static_cast<std::size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) out.push_back(read_info(rows, row));
   return out;
 }

@@ -99,10 +99,12 @@ std::string format_acl(const std::vector<AclEntry>& entries) {
 mode_t acl_mode(const std::vector<AclEntry>& entries, mode_t mode, bool& minimal) {
   minimal = entries.size() <= 3;
   if (entries.empty()) return mode;
-  const AclEntry* mask = find(entries, kMask);
-  const mode_t group = mask != nullptr ? mask->perm : find(entries, kGroupObj)->perm;
-  return (mode & ~mode_t{0777}) | static_cast<mode_t>(find(entries, kUserObj)->perm << 6) | (group << 3) |
-         find(entries, kOther)->perm;
+  const auto perm = [&](std::uint16_t tag) -> mode_t {
+    const AclEntry* entry = find(entries, tag);
+    return entry == nullptr ? 0 : entry->perm;
+  };
+  const mode_t group = perm(find(entries, kMask) != nullptr ? kMask : kGroupObj);
+  return (mode & ~mode_t{0777}) | perm(kUserObj) << 6 | group << 3 | perm(kOther);
 }
 
 std::string chmod_acl(std::string_view value, mode_t mode) {

@@ -96,7 +96,7 @@ Status Vfs::fallocate(Handle& handle, int mode, std::uint64_t offset, std::uint6
   const std::uint64_t end = offset + length;
   if (end > kMaxFileSize || end < offset) return fail(EFBIG);
   Operation op(*this);
-  const Status status = op.changing([&]() -> Status {
+  Status status = op.changing([&]() -> Status {
     op.state.mu.assert_held();
     SBOXFS_TRY(op.locks_kept(handle));
     Inode* inode = open_file(op, handle);

@@ -23,7 +23,7 @@ Status none_lost(State& state, Ino ino, std::uint64_t told) {
 Status none_lost(State& state, Handle& handle, const Locks* locks) {
   SBOXFS_TRY(not_lost(state, handle, locks));
   const std::uint64_t losses = state.losses;
-  const Status status = none_lost(state, handle.ino, handle.told);
+  Status status = none_lost(state, handle.ino, handle.told);
   if (!status.ok()) handle.told = losses;
   return status;
 }

@@ -63,7 +63,7 @@ Status shrink(Operation& op, Inode& inode, std::uint64_t size) {
 
 Status cut_ahead(Operation& op, Ino ino, std::uint64_t size) {
   for (bool more = true; more;) {
-    const Status cut = op.changing([&]() -> Status {
+    Status cut = op.changing([&]() -> Status {
       op.state.mu.assert_held();
       Inode* inode = op.inode(ino);
       if (inode == nullptr) return Operation::missing();

@@ -68,9 +68,9 @@ inline Error fail(int code, std::string what) { return Error{code, std::move(wha
 }  // namespace sboxfs
 
 /// Leaves the calling function with the error of EXPR when it failed.
-#define SBOXFS_TRY(EXPR)                                                                                    \
-  do {                                                                                                      \
-    if (auto sboxfs_status_ = (EXPR); !sboxfs_status_.ok()) return ::sboxfs::Error(sboxfs_status_.error()); \
+#define SBOXFS_TRY(EXPR)                                                                                           \
+  do {                                                                                                             \
+    if (const auto& sboxfs_status_ = (EXPR); !sboxfs_status_.ok()) return ::sboxfs::Error(sboxfs_status_.error()); \
   } while (false)
 
 #define SBOXFS_CONCAT_INNER(a, b) a##b
