@@ -62,7 +62,8 @@ bool Locks::put_right(const LockTarget& target) {
     if (at == held_.end() || !at->second.dirty) return true;
     if (at->second.busy) return true;  // its end says that there is something left to do
     at->second.busy = true;
-    asking.terms = terms();
+    asking.terms = next_terms();
+    asking.terms.fence = asking.terms.call;  // what is put right must not be undone by a call that was given up
     asking.request.target = target;
     asking.request.after = at->second.ranges;
   }

@@ -161,6 +161,18 @@ LockTerms Locks::terms() const {
   return out;
 }
 
+LockTerms Locks::next_terms() {
+  LockTerms out = terms();
+  out.call = ++last_call_;
+  return out;
+}
+
+void Locks::number_anew(LockTerms& terms, bool fence) {
+  MutexLock lock(mutex_);
+  terms.call = ++last_call_;
+  if (fence) terms.fence = terms.call;
+}
+
 Status Locks::confirm() {
   if (targets_.load(std::memory_order_relaxed) == 0) return {};
   return renew_once();

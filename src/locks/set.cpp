@@ -91,7 +91,7 @@ Result<Locks::Asking> Locks::begin(const LockCall& call, bool wait, LockWaiter* 
   targets_ = held_.size();
   Asking out;
   out.before = held.ranges;
-  out.terms = terms();
+  out.terms = next_terms();
   out.request.target = call.target;
   out.request.range = call.range;
   out.request.type = call.type;
@@ -128,8 +128,11 @@ bool Locks::ask_once(Asking& asking, bool& weakens, bool patient) {
     asking.status = claim(asking.terms, asking.claim);
     if (asking.status.ok()) return false;
   }
-  // The call replaces rows, so it may be made again although nobody knows what became of it.
-  if (!asking.status.ok()) return asking.status.code() != EIO || !patient;
+  if (!asking.status.ok()) {
+    // The call replaces rows, so it may be made again although nobody knows what became of it; but it may still arrive.
+    number_anew(asking.terms, true);
+    return asking.status.code() != EIO || !patient;
+  }
   asking.answer = *answer;
   switch (answer->outcome) {
     case LockOutcome::commit_first: {
@@ -144,6 +147,7 @@ bool Locks::ask_once(Asking& asking, bool& weakens, bool patient) {
       // What was lost is not there to be committed at the next try.
       return committed.code() != EIO || !patient;
     }
+    case LockOutcome::late: number_anew(asking.terms, false); return false;
     case LockOutcome::conflict:
     case LockOutcome::settling: {
       const bool settling = answer->outcome == LockOutcome::settling;
@@ -224,6 +228,7 @@ Status Locks::settle(const LockCall& call, Asking& asking, Targets& gone) {
     case LockOutcome::turn:
     case LockOutcome::settling:
     case LockOutcome::restarted:
+    case LockOutcome::late:
     case LockOutcome::commit_first: break;
   }
   return fail(EAGAIN);

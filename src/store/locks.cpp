@@ -6,7 +6,7 @@ namespace {
 
 constexpr PgStatement kSet{"set_lock",
                            "SELECT * FROM sboxfs.set_lock($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
-                           "$15, $16, $17, $18, $19, $20, $21)"};
+                           "$15, $16, $17, $18, $19, $20, $21, $22, $23)"};
 
 /// The dead do not count, as soon as somebody may break their locks.
 constexpr PgStatement kTest{"test_lock", R"sql(
@@ -20,7 +20,7 @@ SELECT l.session, l.owner, l.start, l.stop, l.exclusive, l.pid
 /// FOR SHARE: whoever is breaking locks has either seen this renewal or is done.
 constexpr PgStatement kKeep{"keep_locks", R"sql(
 WITH r AS (SELECT FROM sboxfs.lock_roots WHERE tenant = $1 AND sandbox = $2 FOR SHARE)
-SELECT sboxfs.hold_locks($1, $2, $3, $4, $5, )sql" SBOXFS_NS("$6") ") FROM r"};
+SELECT sboxfs.hold_locks($1, $2, $3, $4, $5, )sql" SBOXFS_NS("$6") ", 9223372036854775807, 0) FROM r"};
 
 constexpr PgStatement kClaim{"claim_locks",
                              "SELECT sboxfs.claim_locks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"};
@@ -51,7 +51,10 @@ Result<LockAnswer> PgLockStore::set(const LockRequest& request, const LockTerms&
   params.int8s(request.after, [](const LockRange& held) { return held.stop; });
   params.int4s(request.after, [](const LockRange& held) { return held.exclusive ? 1 : 0; });
   params.int4s(request.after, [](const LockRange& held) { return held.pid; });
-  SBOXFS_ASSIGN(const PgRows rows, store_detail::load(context_, kSet, params));
+  params.int8(terms.call).int8(terms.fence);
+  // Not repeatable: the caller fences off what an attempt may still do.
+  SBOXFS_ASSIGN(const PgRows rows, store_detail::run(*context_.pool, kSet, params, {.repeatable = false}));
+  if (rows.empty()) return fail(ESTALE, "the sandbox was destroyed");
   LockAnswer out;
   out.outcome = static_cast<LockOutcome>(rows.int4(0, 0));
   out.wakes = rows.boolean(0, 1);

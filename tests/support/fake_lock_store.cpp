@@ -1,5 +1,6 @@
 #include "fake_lock_store.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "sboxfs/base/blocking.hpp"
@@ -14,6 +15,18 @@ void FakeLockRows::fail(int code) {
 void FakeLockRows::fail_after(int code) {
   MutexLock lock(mutex_);
   late_failure_ = code;
+}
+void FakeLockRows::delay() {
+  MutexLock lock(mutex_);
+  delays_ = true;
+}
+void FakeLockRows::arrive_late() {
+  std::function<void()> call;
+  {
+    MutexLock lock(mutex_);
+    call.swap(delayed_);
+  }
+  call();
 }
 void FakeLockRows::hold() {
   MutexLock lock(mutex_);
@@ -117,6 +130,9 @@ LockOutcome FakeLockRows::hold_for(const SessionId& session, const LockTerms& te
                            : at->second > terms.incarnation || (terms.holds && at->second != terms.incarnation))
     return LockOutcome::lost;
   if (unheard_.count(session) != 0) return LockOutcome::restarted;
+  std::int64_t& fence = fences_[session];
+  if (terms.call != 0 && terms.call < fence) return LockOutcome::late;
+  fence = std::max(fence, terms.fence);
   holders_[session] = terms.incarnation;
   expired_.erase(session);
   return LockOutcome::done;
@@ -159,6 +175,11 @@ LockOutcome FakeLockRows::carry_out(const Owner& who, const LockRequest& request
 Result<LockAnswer> FakeLockStore::set(const LockRequest& request, const LockTerms& terms) {
   MutexLock lock(rows_.mutex_);
   SBOXFS_TRY(rows_.arrive("set", lock));
+  if (rows_.delays_) {
+    rows_.delays_ = false;
+    rows_.delayed_ = [this, request, terms] { (void)set(request, terms); };
+    return fail(EIO, "no answer in time");
+  }
   LockAnswer answer;
   answer.writer = rows_.writer_;
   answer.stamp = rows_.stamp_;

@@ -7,6 +7,7 @@
 //   rows.expire(a);                         // a did not renew: whoever waits for it takes everything away
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -23,6 +24,9 @@ class FakeLockRows {
   void fail(int code) EXCLUDES(mutex_);
   void fail_after(int code) EXCLUDES(mutex_);
   void recover() EXCLUDES(mutex_) { fail(0); }
+  /// The next set() is EIO; it is carried out by arrive_late().
+  void delay() EXCLUDES(mutex_);
+  void arrive_late() EXCLUDES(mutex_);
   void hold() EXCLUDES(mutex_);
   void wait_for_held() EXCLUDES(mutex_);
   void let_go() EXCLUDES(mutex_);
@@ -62,12 +66,15 @@ class FakeLockRows {
   CondVar changed_;
   int failure_ GUARDED_BY(mutex_) = 0;
   int late_failure_ GUARDED_BY(mutex_) = 0;
+  bool delays_ GUARDED_BY(mutex_) = false;
+  std::function<void()> delayed_ GUARDED_BY(mutex_);
   bool held_ GUARDED_BY(mutex_) = false;
   unsigned hanging_ GUARDED_BY(mutex_) = 0;
   bool others_ GUARDED_BY(mutex_) = false;
   std::optional<SessionId> writer_ GUARDED_BY(mutex_);
   Stamp stamp_ GUARDED_BY(mutex_);
   std::map<SessionId, std::int64_t> holders_ GUARDED_BY(mutex_);  // incarnations
+  std::map<SessionId, std::int64_t> fences_ GUARDED_BY(mutex_);
   std::set<SessionId> expired_ GUARDED_BY(mutex_);
   std::set<SessionId> unheard_ GUARDED_BY(mutex_);  // have not claimed since the crash
   std::map<Owner, std::vector<LockRange>> rows_ GUARDED_BY(mutex_);

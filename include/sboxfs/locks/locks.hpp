@@ -147,6 +147,8 @@ class Locks {
   void lose(Targets& gone) REQUIRES(mutex_);
   void tell(const Targets& gone);
   LockTerms terms() const REQUIRES(mutex_);
+  LockTerms next_terms() REQUIRES(mutex_);
+  void number_anew(LockTerms& terms, bool fence) EXCLUDES(mutex_);
 
   void keep(const std::stop_token& stop);
   bool put_right();
@@ -169,6 +171,7 @@ class Locks {
   std::map<Ino, std::uint64_t> lost_ GUARDED_BY(mutex_);  // at which loss; never forgotten: losses are rare
   std::int64_t incarnation_ GUARDED_BY(mutex_) = 1;
   std::uint64_t claims_ GUARDED_BY(mutex_) = 0;  // how often the database was told all that is held
+  std::int64_t last_call_ GUARDED_BY(mutex_) = 0;
   bool claiming_ GUARDED_BY(mutex_) = false;
   bool retry_ GUARDED_BY(mutex_) = false;  // waiting requests may be granted now
   bool dirty_ GUARDED_BY(mutex_) = false;  // something in the table is

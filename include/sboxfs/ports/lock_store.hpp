@@ -18,6 +18,10 @@ struct LockTerms {
   std::int64_t incarnation = 1;
   bool holds = false;  ///< something was granted under this incarnation: without its row it has been taken away
   std::int64_t lease_ns = 0;
+  /// Counts the session's calls of set(). One that was given up may still arrive: a `fence` refuses (`late`) whatever
+  /// has a lower number and comes behind this call.
+  std::int64_t call = 0;
+  std::int64_t fence = 0;
 };
 
 struct LockRequest {
@@ -54,7 +58,8 @@ enum class LockOutcome {
   commit_first,  ///< `dirty`, and another session is alive that might be granted the lock; nothing has happened
   turn,          ///< free, but somebody else waits for it longer (`polite_ns` only)
   restarted,     ///< the database has restarted and may have forgotten: claim() first; nothing has happened
-  settling       ///< it has restarted, and the session in `conflict` has not said yet what it holds: nothing is granted
+  settling,      ///< it has restarted, and the session in `conflict` has not said yet what it holds: nothing is granted
+  late           ///< a fence came first: to be made anew under a new number; nothing has happened
 };
 
 struct LockAnswer {

@@ -1,5 +1,5 @@
-// Granting locks (migration 2). One call is one transaction under the sandbox's lock_roots row. Grants are not flushed to
-// disk (a program may lock thousands of times a second): after a restart of Postgres nothing is granted before every
+// Granting locks (migration 2). One call is one transaction under the sandbox's lock_roots row. Grants are not flushed
+// to disk (a program may lock thousands of times a second): after a restart of Postgres nothing is granted before every
 // session that held something has said what it holds (claim_locks), or has lost it.
 #include "schema.hpp"
 
@@ -14,6 +14,7 @@ CREATE TABLE sboxfs.lock_holders (
   incarnation bigint NOT NULL,            -- +1 each time the session has lost its locks
   until timestamptz NOT NULL,
   server_start timestamptz NOT NULL,      -- of the Postgres that knows all the session holds
+  fence bigint NOT NULL,                  -- calls with a lower number were given up: they do nothing any more
   PRIMARY KEY (tenant, sandbox, session)
 ) WITH (fillfactor = 50);
 ALTER TABLE sboxfs.lock_holders ENABLE ROW LEVEL SECURITY;
@@ -29,10 +30,11 @@ CREATE FUNCTION sboxfs.server_start() RETURNS timestamptz LANGUAGE sql STABLE AS
 $fn$;
 
 -- Renews the session's hold, under the lock_roots row. 0 renewed, 1 renewed by a change that must be flushed; as
--- LockOutcome: 3 its locks were taken away, or a later incarnation asks; 6 it must say first what it holds.
+-- LockOutcome: 3 its locks were taken away, or a later incarnation asks; 6 it must say first what it holds; 8 the call
+-- was given up by its caller, who has made another one since.
 -- The row is written only when a third of the term has passed.
 CREATE FUNCTION sboxfs.hold_locks(p_tenant text, p_sandbox uuid, p_session uuid, p_incarnation bigint, p_holds boolean,
-                                  p_term interval) RETURNS integer LANGUAGE plpgsql AS $fn$
+                                  p_term interval, p_call bigint, p_fence bigint) RETURNS integer LANGUAGE plpgsql AS $fn$
 DECLARE
   h record;
   instant constant timestamptz := clock_timestamp();
@@ -42,7 +44,7 @@ BEGIN
   IF NOT FOUND THEN
     IF NOT p_holds THEN
       INSERT INTO sboxfs.lock_holders
-      VALUES (p_tenant, p_sandbox, p_session, p_incarnation, instant + p_term, sboxfs.server_start());
+      VALUES (p_tenant, p_sandbox, p_session, p_incarnation, instant + p_term, sboxfs.server_start(), p_fence);
     END IF;
     RETURN CASE WHEN p_holds THEN 3 ELSE 1 END;
   END IF;
@@ -52,8 +54,11 @@ BEGIN
   IF h.server_start <> sboxfs.server_start() THEN
     RETURN 6;
   END IF;
-  IF h.incarnation <> p_incarnation OR h.until < instant + p_term * 2 / 3 THEN
-    UPDATE sboxfs.lock_holders SET incarnation = p_incarnation, until = instant + p_term
+  IF h.fence > p_call THEN
+    RETURN 8;
+  END IF;
+  IF h.incarnation <> p_incarnation OR h.until < instant + p_term * 2 / 3 OR h.fence < p_fence THEN
+    UPDATE sboxfs.lock_holders SET incarnation = p_incarnation, until = instant + p_term, fence = greatest(fence, p_fence)
      WHERE tenant = p_tenant AND sandbox = p_sandbox AND session = p_session;
   END IF;
   RETURN CASE WHEN h.incarnation <> p_incarnation THEN 1 ELSE 0 END;
@@ -121,7 +126,7 @@ CREATE FUNCTION sboxfs.set_lock(p_tenant text, p_sandbox uuid, p_session uuid, p
                                 p_lease_ns bigint, p_dead uuid, p_kind integer, p_ino bigint, p_owner bigint,
                                 p_start bigint, p_stop bigint, p_type integer, p_pid integer, p_wait boolean,
                                 p_polite_ns bigint, p_dirty boolean, p_starts bigint[], p_stops bigint[],
-                                p_exclusives integer[], p_pids integer[])
+                                p_exclusives integer[], p_pids integer[], p_call bigint, p_fence bigint)
 RETURNS TABLE (outcome integer, wakes boolean, in_session uuid, in_owner bigint, in_start bigint, in_stop bigint,
                in_exclusive boolean, in_pid integer, writer uuid, version bigint, batch uuid)
 LANGUAGE plpgsql AS $fn$
@@ -147,7 +152,7 @@ BEGIN
     RETURN QUERY SELECT 4, false, NULL::uuid, 0::bigint, 0::bigint, 0::bigint, false, 0, NULL::uuid, 0::bigint, p_session;
     RETURN;
   END IF;
-  kept := sboxfs.hold_locks(p_tenant, p_sandbox, p_session, p_incarnation, p_holds, term);
+  kept := sboxfs.hold_locks(p_tenant, p_sandbox, p_session, p_incarnation, p_holds, term, p_call, p_fence);
   IF kept > 1 THEN
     RETURN QUERY SELECT kept, false, NULL::uuid, 0::bigint, 0::bigint, 0::bigint, false, 0, NULL::uuid, 0::bigint, p_session;
     RETURN;

@@ -103,6 +103,22 @@ TEST_CASE("locks: what was written under a lock is committed before it goes, if 
   CHECK(a.commits == 1);
 }
 
+TEST_CASE("locks: a call that was given up and arrives late grants nothing") {
+  FakeRedis redis;
+  FakeLockRows rows;
+  Peer a(rows, redis, impatient()), b(rows, redis, impatient());
+  rows.delay();
+  CHECK(a.set(a.call(kExclusive)) == EIO);
+  CHECK(eventually([&] { return rows.calls("set") >= 2; }));  // the keeper has put it right
+  CHECK(eventually([&] { return b.set(b.call(kExclusive)) == 0; }));
+  CHECK(b.set(b.call(kNone)) == 0);
+  rows.arrive_late();
+  CHECK(rows.granted(a.self, 5).empty());
+  CHECK(b.set(b.call(kExclusive)) == 0);
+  CHECK(b.set(b.call(kNone)) == 0);
+  CHECK(a.set(a.call(kExclusive)) == 0);
+}
+
 TEST_CASE("locks: what can not be committed keeps its lock until it is committed or lost") {
   FakeRedis redis;
   FakeLockRows rows;

@@ -225,6 +225,21 @@ TEST_CASE("locks: who did not renew loses everything to whoever is kept waiting,
   CHECK(a.store.keep(old).value() == LockOutcome::done);
 }
 
+TEST_CASE("locks: behind a fence, calls with lower numbers do nothing") {
+  StoreFixture box;
+  Locker a(box.context, 1), other(box.context, 2);
+  a.terms.call = 5;
+  REQUIRE(a.outcome(kExclusive, 0, 9) == LockOutcome::done);
+  a.terms.call = a.terms.fence = 8;
+  REQUIRE(a.outcome(kNone) == LockOutcome::done);
+  other.terms.call = 7;
+  CHECK(other.outcome(kExclusive, 0, 9) == LockOutcome::late);
+  CHECK(rows(box).empty());
+  CHECK(a.store.keep(a.terms).value() == LockOutcome::done);
+  other.terms.call = 9;
+  CHECK(other.outcome(kExclusive, 0, 9) == LockOutcome::done);
+}
+
 TEST_CASE("locks: a session that is proved dead is not waited for") {
   StoreFixture box;
   Locker a(box.context, 1), b(box.other_session(), 1);
