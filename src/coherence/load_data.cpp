@@ -57,7 +57,7 @@ Status Fetcher::load_chunks(const Need& need) {
                           [&](const LoadedChunks& loaded) {
                             state_.mu.assert_held();
                             gone = loaded.gone;
-                            if (!gone) state_.tree.install(need.ino, need.first, need.count, loaded);
+                            if (!gone) state_.tree.install(need.ino, need.first, loaded.end - need.first, loaded);
                           }));
   // A removed file that was open here while this session counted as dead. Without rows it would read as a hole.
   if (gone) return fail(ESTALE, "the file was removed, and its storage is gone");

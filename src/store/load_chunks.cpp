@@ -15,20 +15,20 @@ constexpr PgStatement kChunks{"chunks",
   FROM sboxfs.sandboxes s
  CROSS JOIN LATERAL (SELECT array_agg(start ORDER BY start) AS starts, array_agg(stop ORDER BY start) AS stops
                        FROM sboxfs.ranges WHERE tenant = $1 AND sandbox = $2 AND ino = $3) r
-  LEFT JOIN sboxfs.chunks c
-    ON c.tenant = $1 AND c.sandbox = $2 AND c.ino = $3 AND c.idx >= $4 AND c.idx < $5
+  LEFT JOIN LATERAL (SELECT * FROM sboxfs.chunks
+                      WHERE tenant = $1 AND sandbox = $2 AND ino = $3 AND idx >= $4
+                      ORDER BY idx LIMIT $5) c ON true
   )sql" SBOXFS_CHUNK_PATCHES R"sql(
  WHERE s.tenant = $1 AND s.id = $2 AND s.destroyed_at IS NULL
  ORDER BY c.idx)sql"};
 
 }  // namespace
 
-Result<LoadedChunks> PgLoader::chunks(Ino ino, std::uint32_t first, std::uint32_t count) {
-  const auto end = static_cast<std::int64_t>(first) + count;
+Result<LoadedChunks> PgLoader::chunks(Ino ino, std::uint32_t first, std::uint32_t limit) {
   SBOXFS_ASSIGN(const PgRows rows,
                 store_detail::load(
                     context_, kChunks,
-                    store_detail::params_of(context_).uint8(ino).int8(static_cast<std::int64_t>(first)).int8(end)));
+                    store_detail::params_of(context_).uint8(ino).int8(static_cast<std::int64_t>(first)).int8(limit)));
   LoadedChunks out;
   out.stamp = store_detail::read_stamp(rows);
   out.gone = rows.boolean(0, 4);
@@ -43,6 +43,7 @@ Result<LoadedChunks> PgLoader::chunks(Ino ino, std::uint32_t first, std::uint32_
     chunk.idx = rows.uint4(row, 5);
     out.chunks.push_back(std::move(chunk));
   }
+  out.end = out.chunks.size() < limit ? kChunksAtMost : out.chunks.back().idx + 1;
   return out;
 }
 

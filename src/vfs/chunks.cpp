@@ -9,7 +9,6 @@ namespace sboxfs {
 namespace {
 // Rows of so many chunks are asked for at once (128 MiB of file, unless it is sparse).
 constexpr std::uint32_t kRowsPerLoad = 1024;
-constexpr std::uint32_t kChunksAtMost = kMaxFileSize / kChunkSize;
 
 std::uint32_t mask_of(std::uint32_t first, std::uint32_t end) {
   if (first >= end) return 0;
@@ -45,9 +44,7 @@ bool rows_known(Operation& op, Inode& inode, std::uint32_t first, std::uint32_t 
   op.need.kind = Need::Kind::chunks;
   op.need.ino = inode.ino;
   op.need.first = known ? first : static_cast<std::uint32_t>(*gap);
-  // Every row has a block at least: of a sparse file all rows are few, however far apart they are.
-  op.need.count =
-      inode.attr.blocks <= kRowsPerLoad ? std::max(kRowsPerLoad, kChunksAtMost - op.need.first) : kRowsPerLoad;
+  op.need.count = kRowsPerLoad;
   return false;
 }
 

@@ -83,13 +83,17 @@ Result<LoadedTree> FakeStore::directories(std::span<const Ino> dirs, std::uint32
   });
 }
 
-Result<LoadedChunks> FakeStore::chunks(Ino ino, std::uint32_t first, std::uint32_t count) {
+Result<LoadedChunks> FakeStore::chunks(Ino ino, std::uint32_t first, std::uint32_t limit) {
   return load("chunks", [&] {
     mutex_.assert_held();
-    LoadedChunks out{rows_.stamp, {}, {}, rows_.inodes.count(ino) == 0};
-    for (auto at = rows_.chunks.lower_bound({ino, first});
-         at != rows_.chunks.end() && at->first.first == ino && at->first.second - first < count; ++at)
+    LoadedChunks out{rows_.stamp, {}, {}, rows_.inodes.count(ino) == 0, kChunksAtMost};
+    for (auto at = rows_.chunks.lower_bound({ino, first}); at != rows_.chunks.end() && at->first.first == ino; ++at) {
+      if (out.chunks.size() == limit) {
+        out.end = out.chunks.back().idx + 1;
+        break;
+      }
       out.chunks.push_back(at->second);
+    }
     if (const auto at = rows_.ranges.find(ino); at != rows_.ranges.end()) out.ranges = at->second;
     return out;
   });

@@ -22,7 +22,7 @@ struct Need {
   Ino ino = 0;               ///< the inode; of name and listing the directory
   std::uint64_t cookie = 0;  ///< name: its cookie; listing: where the missing part starts
   std::uint32_t first = 0;   ///< chunks
-  std::uint32_t count = 0;
+  std::uint32_t count = 0;   ///< of them that exist, at most
   /// contents: the chunks whose bytes are missing in the content cache, as the tree has them.
   struct Content {
     std::uint32_t idx = 0;

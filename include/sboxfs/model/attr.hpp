@@ -17,6 +17,7 @@ constexpr std::uint32_t kBlockSize = 4096;
 constexpr std::uint32_t kBlocksPerChunk = kChunkSize / kBlockSize;
 /// The largest file: 1 TiB; beyond it EFBIG.
 constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 40;
+constexpr std::uint32_t kChunksAtMost = kMaxFileSize / kChunkSize;
 constexpr std::size_t kMaxNameBytes = 255;
 
 /// An inode's attributes (stat(2)). Times are nanoseconds since 1970, by the database's clock.

@@ -49,9 +49,10 @@ struct LoadedTree {
 
 struct LoadedChunks {
   Stamp stamp;
-  std::vector<Chunk> chunks;  ///< existing ones in the asked range, ordered by idx, with their patches
+  std::vector<Chunk> chunks;  ///< ordered by idx, with their patches
   std::vector<Range> ranges;  ///< all of the inode's allocated-unwritten ranges
   bool gone = false;          ///< there is no such inode any more: nothing else is true
+  std::uint32_t end = 0;      ///< from the first one asked for on, `chunks` is all there is below this one
 };
 
 struct LoadedXattrs {
@@ -116,8 +117,8 @@ class Loader {
   /// Whole directories in one query, as many of `dirs` (in order) as fit into about `limit` entries in total; a
   /// directory larger than `dir_limit` is left out. For prefetching.
   virtual Result<LoadedTree> directories(std::span<const Ino> dirs, std::uint32_t dir_limit, std::uint32_t limit) = 0;
-  /// Chunks `first` .. `first + count - 1`.
-  virtual Result<LoadedChunks> chunks(Ino ino, std::uint32_t first, std::uint32_t count) = 0;
+  /// The first `limit` (> 0) chunks that exist from `first` on: a hole costs nothing, however large.
+  virtual Result<LoadedChunks> chunks(Ino ino, std::uint32_t first, std::uint32_t limit) = 0;
   /// The plain bytes of the blobs, in the order asked. EIO when one is missing. No stamp: a blob never changes.
   virtual Result<std::vector<std::string>> blobs(std::span<const Hash> hashes) = 0;
   /// First chunks of the given files with contents, up to `max_bytes` in total (in order; the rest is left out).

@@ -16,7 +16,7 @@ class PgLoader final : public Loader {
   Result<LoadedName> name(Ino parent, std::uint64_t cookie) override;
   Result<LoadedDir> directory(Ino dir, std::uint64_t from, std::uint32_t limit) override;
   Result<LoadedTree> directories(std::span<const Ino> dirs, std::uint32_t dir_limit, std::uint32_t limit) override;
-  Result<LoadedChunks> chunks(Ino ino, std::uint32_t first, std::uint32_t count) override;
+  Result<LoadedChunks> chunks(Ino ino, std::uint32_t first, std::uint32_t limit) override;
   Result<std::vector<std::string>> blobs(std::span<const Hash> hashes) override;
   Result<LoadedContents> contents(std::span<const Ino> files, std::uint64_t max_bytes) override;
   Result<LoadedXattrs> xattrs(Ino ino) override;

@@ -182,6 +182,10 @@ TEST_CASE("load: chunks with their patches in order, ranges, and blobs in the or
   CHECK(loaded->chunks[1] == Chunk{2, sha256(noise), 1, {}});
   CHECK(loaded->ranges == std::vector<Range>{{131072, 135168}, {200000, 204096}});
   CHECK(loaded->stamp == box.terms.base);
+  CHECK(loaded->end == 3);
+  CHECK(box.loader.chunks(10, 1, 3)->end == kChunksAtMost);
+  CHECK(box.loader.chunks(10, 3, 1)->end == kChunksAtMost);
+  CHECK(box.loader.chunks(10, 0, 1)->end == 1);
   const auto none = box.loader.chunks(77, 0, 4);
   CHECK(none->chunks.empty());
   CHECK(none->ranges.empty());

@@ -56,6 +56,20 @@ TEST_CASE("sparse: seeking and cutting 1 TiB of holes takes a few loads") {
   CHECK(file.store.problems().empty());
 }
 
+TEST_CASE("sparse: so does a hole behind many blocks of data") {
+  Sparse file;
+  write_at(file.session, *file.handle, 0, pattern(5U << 20, 1));  // more blocks than one load brings rows
+  file.session.sync();
+  file.forget();
+  const std::size_t before = file.store.loads("chunks");
+  CHECK(file.session.vfs.seek(*file.handle, 6U << 20, SEEK_DATA).value() == kTib / 2);
+  CHECK(file.session.vfs.fallocate(*file.handle, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, kTib - 4096).ok());
+  CHECK(blocks_of(file.session, file.ino) == 1);
+  CHECK(file.store.loads("chunks") <= before + 3);
+  file.session.sync();
+  CHECK(file.store.problems().empty());
+}
+
 TEST_CASE("sparse: the whole of it can be allocated, punched and freed") {
   Sparse file;
   const std::uint64_t all = kTib / kBlockSize;
