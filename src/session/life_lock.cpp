@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
 
 #include "sboxfs/base/text.hpp"
 
@@ -14,6 +16,20 @@ namespace {
 std::string path_of(const std::string& home, const SessionId& session) {
   return cat(home, "/run/sessions/", session.text());
 }
+
+/// What the dead have left is asked for until their leases and rows have expired, which is long before this.
+constexpr auto kForgetAfter = std::chrono::hours(24);
+
+void sweep(const std::string& dir) {
+  std::error_code ignored;
+  const auto before = std::filesystem::file_time_type::clock::now() - kForgetAfter;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, ignored)) {
+    if (entry.last_write_time(ignored) > before || ignored) continue;
+    const UniqueFd fd(::open(entry.path().c_str(), O_RDWR | O_CLOEXEC));
+    if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
+  }
+}
+
 }  // namespace
 
 Result<LifeLock> LifeLock::take(const std::string& home, const SessionId& session) {
@@ -21,6 +37,7 @@ Result<LifeLock> LifeLock::take(const std::string& home, const SessionId& sessio
     const std::string dir = home + part;
     if (::mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, cat("can not make ", dir));
   }
+  sweep(home + "/run/sessions");
   std::string path = path_of(home, session);
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return fail(errno, cat("can not make ", path));
