@@ -1,4 +1,5 @@
 // What others changed, dropped from memory: exactly the names, inodes and byte ranges a delta names.
+#include "sboxfs/base/clock.hpp"
 #include "sboxfs/tree/tree.hpp"
 
 namespace sboxfs {
@@ -48,6 +49,7 @@ std::vector<Ino> Tree::drop(const Delta& delta) {
     drop_attr(change.ino);
     // Allocations come and go without a change of data.
     if (inode->file && inode->file->ranges_dirty == 0) inode->file->ranges_loaded = false;
+    if ((change.what & kChangedData) != 0) inode->taken_back_ns = SystemClock().monotonic_ns();
     if ((change.what & kChangedData) != 0 && inode->file)
       for (const Range& range : change.data) drop_chunks(*inode->file, range);
     if ((change.what & kChangedXattr) != 0 && inode->xattrs && inode->pins == 0) inode->xattrs.reset();
@@ -79,6 +81,7 @@ void Tree::drop_all() {
     inode.xattrs.reset();
     inode.target.reset();
     inode.attr_valid = inode.in_store = false;
+    inode.taken_back_ns = SystemClock().monotonic_ns();
     inode.dirty = inode.pins = 0;
     inode.changed = 0;
   }

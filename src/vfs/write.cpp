@@ -8,6 +8,9 @@
 namespace sboxfs {
 namespace {
 
+// Longer than a write waits in the kernel's queue behind the one that is waiting for the lease.
+constexpr std::int64_t kLongestWait = 10 * kSecondNs;
+
 /// The part of a write that falls into one chunk.
 struct Part {
   std::uint32_t idx = 0;
@@ -70,6 +73,15 @@ void put_part(Operation& op, Inode& inode, const Part& part, std::string_view da
   op.state.journal.touch_chunk(inode, part.idx, chunk, part.from, part.to);
 }
 
+/// The kernel fills its pages before it sends the write. If they were taken back while it waited here, somebody may
+/// have read what was there before into new ones, which nobody would ever take back.
+bool pages_may_differ(Inode& inode) {
+  if (inode.taken_back_ns == 0) return false;
+  if (SystemClock().monotonic_ns() - inode.taken_back_ns < kLongestWait) return true;
+  inode.taken_back_ns = 0;
+  return false;
+}
+
 }  // namespace
 
 Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string_view data, const Kill& kill,
@@ -106,6 +118,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     inode->attr.size = std::max(inode->attr.size, end);
     inode->attr.mtime = inode->attr.ctime = op.now();
     op.state.journal.changed_data(*inode, at, end);
+    if (pages_may_differ(*inode)) differs = true;
     if (*mode != inode->attr.mode) differs = true;
     inode->attr.mode = *mode;
     if (as != WriteAs::page && drop_capability(op, *inode)) differs = true;

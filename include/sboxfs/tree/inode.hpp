@@ -92,7 +92,8 @@ struct Inode {
   bool linkable = false;      ///< made without a name (O_TMPFILE): link() may give it one
   bool held = false;          ///< counted in State::held, with `held_blocks`
   std::int64_t held_blocks = 0;
-  std::uint8_t changed = 0;  ///< kChanged* since the last cut
+  std::int64_t taken_back_ns = 0;  ///< when the kernel's pages of it were last to be taken back (monotonic, real time)
+  std::uint8_t changed = 0;        ///< kChanged* since the last cut
   bool attr_valid = false;
   bool in_store = false;         ///< the database has this inode's row
   bool unlinked = false;         ///< nlink 0 (of a directory: removed): only handles and the kernel still know it
