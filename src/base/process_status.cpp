@@ -1,15 +1,13 @@
 #include "sboxfs/base/process_status.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 
-#include "sboxfs/base/fd.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 
 namespace sboxfs {
 namespace {
@@ -26,14 +24,8 @@ std::uint64_t mask(std::string_view status, std::string_view key) {
 }  // namespace
 
 std::string read_process_status(pid_t pid) {
-  std::string status;
-  const UniqueFd file(::open(cat("/proc/", pid, "/status").c_str(), O_RDONLY | O_CLOEXEC));
-  char buffer[4096];
-  for (ssize_t got = 1; file && got > 0;) {
-    got = ::read(file.get(), buffer, sizeof buffer);
-    if (got > 0) status.append(buffer, static_cast<std::size_t>(got));
-  }
-  return status;
+  Result<std::string> text = read_text_file(cat("/proc/", pid, "/status"));
+  return text.ok() ? std::move(text).value() : std::string();
 }
 
 std::string_view status_field(std::string_view status, std::string_view key) {

@@ -1,6 +1,7 @@
 #include "connect.hpp"
 
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/cli/arguments.hpp"
 #include "sboxfs/exec/background.hpp"
 #include "sboxfs/store/admin.hpp"

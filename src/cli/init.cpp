@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "connect.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/cli/arguments.hpp"
 #include "sboxfs/store/admin.hpp"
 #include "sboxfs/store/tenant.hpp"

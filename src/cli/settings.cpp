@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/services/home.hpp"
 
 namespace sboxfs::cli {

@@ -10,6 +10,7 @@
 
 #include "sboxfs/base/fd.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/exec/mount_point.hpp"
 #include "sboxfs/services/home.hpp"
 

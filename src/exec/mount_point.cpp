@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/services/home.hpp"
 
 namespace sboxfs {

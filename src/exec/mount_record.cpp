@@ -13,6 +13,7 @@
 
 #include "sboxfs/base/hash.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/exec/mount_point.hpp"
 
 namespace sboxfs {

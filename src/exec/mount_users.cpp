@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/exec/mount_point.hpp"
 #include "sboxfs/services/home.hpp"
 

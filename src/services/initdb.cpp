@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "servers.hpp"
 
 namespace sboxfs::services_detail {

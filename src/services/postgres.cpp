@@ -6,6 +6,7 @@
 
 #include "initdb.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "servers.hpp"
 
 namespace sboxfs::services_detail {

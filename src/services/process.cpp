@@ -16,6 +16,7 @@
 
 #include "sboxfs/base/fd.hpp"
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/base/users.hpp"
 #include "sboxfs/services/home.hpp"
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "sboxfs/base/text.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "servers.hpp"
 
 namespace sboxfs {

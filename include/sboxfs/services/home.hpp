@@ -51,9 +51,4 @@ Result<UniqueFd> lock_file(const std::string& path);
 /// The same without waiting: EWOULDBLOCK when somebody holds it.
 Result<UniqueFd> try_lock_file(const std::string& path);
 
-/// The whole file; open's or read's errno.
-Result<std::string> read_text_file(const std::string& path);
-/// Replaces `path` as a whole (written beside it, fsynced, renamed), with `mode`.
-Status write_text_file(const std::string& path, std::string_view text, unsigned mode);
-
 }  // namespace sboxfs

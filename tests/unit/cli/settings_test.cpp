@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/services/home.hpp"
 #include "temp_dir.hpp"
 

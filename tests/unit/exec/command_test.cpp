@@ -11,6 +11,7 @@
 
 #include "sboxfs/base/clock.hpp"
 #include "sboxfs/base/fd.hpp"
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/services/home.hpp"
 #include "temp_dir.hpp"
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "sboxfs/base/text_file.hpp"
 #include "temp_dir.hpp"
 
 using namespace sboxfs;

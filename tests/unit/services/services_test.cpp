@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "sboxfs/base/text_file.hpp"
 #include "sboxfs/services/process.hpp"
 #include "temp_dir.hpp"
 
