@@ -180,10 +180,7 @@ void Committer::forget_orphans(const std::vector<InFlight>& lost) {
       Inode* inode = state_.tree.peek(ino);
       if (inode == nullptr) continue;
       inode->orphan_in_store = false;
-      if (!inode->held) continue;
-      state_.held.add(-inode->held_blocks, -1);
-      inode->held = false;
-      inode->held_blocks = 0;
+      state_.let_go(*inode);
     }
     for (const Ino ino : flight->batch.unpinned)
       if (Inode* inode = state_.tree.peek(ino)) inode->orphan_in_store = true;

@@ -32,25 +32,10 @@ void close_handle(State& state, const Handle& handle) {
   drop_if_unused(state, handle.ino);
 }
 
-void hold(State& state, Inode& inode, std::int64_t blocks) {
-  // Another session may have removed the name: then all it has is counted from now on.
-  if (!inode.held) blocks = static_cast<std::int64_t>(inode.attr.blocks);
-  state.held.add(blocks, inode.held ? 0 : 1);
-  inode.held = true;
-  inode.held_blocks += blocks;
-}
-
-void let_go(State& state, Inode& inode) {
-  if (!inode.held) return;
-  state.held.add(-inode.held_blocks, -1);
-  inode.held = false;
-  inode.held_blocks = 0;
-}
-
 void drop_if_unused(State& state, Ino ino) {
   Inode* inode = state.tree.peek(ino);
   if (inode == nullptr || !inode->unlinked || inode->opens > 0) return;
-  let_go(state, *inode);
+  state.let_go(*inode);
   if (inode->orphan_in_store) {
     // Without the lease the pin goes with the session's next heartbeat: only the writer makes batches.
     if (state.writable) state.journal.unpin(*inode);

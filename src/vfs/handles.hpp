@@ -15,8 +15,8 @@ void close_handle(State& state, const Handle& handle) REQUIRES(state.mu);
 /// marks right. Sets op.need when something must be loaded first (then nothing has changed). EFBIG, EDQUOT.
 Status truncate_inode(Operation& op, Inode& inode, std::uint64_t size) REQUIRES(op.state.mu);
 
-/// Before a file is made shorter: a cut of more than VfsOptions::cut_bytes of blocks is made in steps, each committed by
-/// itself, from the end, until the rest is no more than that. Blocks; called outside of an attempt. Errors: as
+/// Before a file is made shorter: a cut of more than VfsOptions::cut_bytes of blocks is made in steps, each committed
+/// by itself, from the end, until the rest is no more than that. Blocks; called outside of an attempt. Errors: as
 /// Operation::changing and Committer::sync.
 Status cut_ahead(Operation& op, Ino ino, std::uint64_t size);
 
@@ -25,12 +25,6 @@ void drop_if_unused(State& state, Ino ino) REQUIRES(state.mu);
 
 /// The kernel has forgotten so many lookups: the inode may go with the last.
 void forget_lookups(State& state, Ino ino, std::uint64_t count) REQUIRES(state.mu);
-
-/// Of an open inode without a name: it takes so many more (or fewer) blocks in State::held.
-void hold(State& state, Inode& inode, std::int64_t blocks) REQUIRES(state.mu);
-
-/// It is closed, or gets a name: it takes nothing there any more.
-void let_go(State& state, Inode& inode) REQUIRES(state.mu);
 
 /// Reading moves atime, by the mount's rule, in memory only: it rides in a batch that is made anyway. True when it
 /// moved.

@@ -11,7 +11,7 @@ constexpr std::uint32_t kMostLinks = 65'000;
 void first_name(Operation& op, Inode& dir, std::string_view name, Inode& inode) {
   op.state.mu.assert_held();
   inode.unlinked = inode.linkable = false;
-  let_go(op.state, inode);
+  op.state.let_go(inode);
   // Committed as an orphan before: this takes the orphan's row back.
   if (inode.orphan_in_store) op.state.journal.unpin(inode);
   name_inode(op, dir, name, inode);

@@ -36,7 +36,7 @@ void drop_link(Operation& op, Inode& inode) {
   }
   op.charge(-static_cast<std::int64_t>(inode.attr.blocks), -1);
   inode.unlinked = true;
-  if (inode.opens > 0) hold(op.state, inode, static_cast<std::int64_t>(inode.attr.blocks));
+  if (inode.opens > 0) op.state.hold(inode, static_cast<std::int64_t>(inode.attr.blocks));
   op.state.journal.touch(inode, kChangedAttr | kChangedGone);
 }
 

@@ -28,7 +28,7 @@ Result<Inode*> openable(Operation& op, Ino ino) {
 std::unique_ptr<Handle> open_found(Operation& op, Inode& inode, int flags) {
   op.state.mu.assert_held();
   std::unique_ptr<Handle> handle = open_handle(op, inode, flags);
-  if (inode.unlinked) hold(op.state, inode, 0);
+  if (inode.unlinked) op.state.hold(inode, 0);
   return handle;
 }
 

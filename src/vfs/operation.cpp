@@ -91,7 +91,7 @@ void Operation::add_blocks(Inode& inode, std::int64_t blocks) {
   if (!inode.unlinked) {
     charge(blocks, 0);
   } else {
-    hold(state, inode, blocks);
+    state.hold(inode, blocks);
   }
 }
 

@@ -21,7 +21,7 @@ Result<Vfs::Created> Vfs::tmpfile(const Caller& who, Ino parent, mode_t mode, in
         inode->unlinked = inode->linkable = true;
         std::unique_ptr<Handle> handle = open_handle(op, *inode, flags);
         handle->wrote = true;
-        hold(op.state, *inode, 0);
+        op.state.hold(*inode, 0);
         return Created{op.looked_up(*inode), std::move(handle)};
       },
       take_back_created(op));

@@ -49,6 +49,10 @@ struct State {
   /// What open files without a name take, as far as this session removed the names: not in `usage`, but the quota
   /// binds them as well.
   Usage held GUARDED_BY(mu);
+  /// Of an open inode without a name: it takes so many more (or fewer) blocks in `held`.
+  void hold(Inode& inode, std::int64_t blocks) REQUIRES(mu);
+  /// It is closed, gets a name, or its removal was lost: it takes nothing there any more.
+  void let_go(Inode& inode) REQUIRES(mu);
   /// Inodes with handles opened for writing: their mapped pages are written back before the lease goes.
   std::unordered_set<Ino> open_for_writing GUARDED_BY(mu);
 
