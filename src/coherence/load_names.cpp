@@ -20,14 +20,6 @@ constexpr std::chrono::seconds kWalkPause{1};
 
 }  // namespace
 
-void Fetcher::take_back(const InodeChange& change) {
-  Inode* inode = state_.tree.peek(change.ino);
-  // The page has it with a name still; who has it open must go on saying so (its pin).
-  if (inode != nullptr && inode->dirty == 0 && (change.what & kChangedGone) != 0 && inode->opens > 0)
-    inode->unlinked = true;
-  state_.tree.drop_attr(change.ino);
-}
-
 void Fetcher::take_back(Version at, Ino dir, const std::vector<Entry>& entries) {
   if (at >= state_.seen.version || fault::point("load.install_old")) return;
   std::unordered_set<Ino> installed{dir};
@@ -37,7 +29,7 @@ void Fetcher::take_back(Version at, Ino dir, const std::vector<Entry>& entries) 
     for (const NameChange& change : delta.names)
       if (change.parent == dir) state_.tree.drop_name(change);
     for (const InodeChange& change : delta.inodes)
-      if (installed.count(change.ino) > 0) take_back(change);
+      if (installed.count(change.ino) > 0) state_.tree.drop_attr(change);
   });
 }
 

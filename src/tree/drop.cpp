@@ -27,9 +27,11 @@ void Tree::drop_name(const NameChange& change) {
   dir->dir->loaded.remove(at, at);
 }
 
-void Tree::drop_attr(Ino ino) {
-  Inode* inode = peek(ino);
-  if (inode != nullptr && inode->dirty == 0) inode->attr_valid = false;
+void Tree::drop_attr(const InodeChange& change) {
+  Inode* inode = peek(change.ino);
+  if (inode == nullptr) return;
+  if ((change.what & kChangedGone) != 0 && inode->opens > 0) inode->unlinked = true;
+  if (inode->dirty == 0) inode->attr_valid = false;
 }
 
 std::vector<Ino> Tree::drop(const Delta& delta) {
@@ -43,10 +45,9 @@ std::vector<Ino> Tree::drop(const Delta& delta) {
         if (inode->pins == 0) erase(change.ino);
         continue;
       }
-      inode->unlinked = true;
       gone_but_open.push_back(change.ino);
     }
-    drop_attr(change.ino);
+    drop_attr(change);
     // Allocations come and go without a change of data.
     if (inode->file && inode->file->ranges_dirty == 0) inode->file->ranges_loaded = false;
     if ((change.what & kChangedData) != 0) inode->taken_back_ns = SystemClock().monotonic_ns();

@@ -68,9 +68,9 @@ class Tree {
   /// Drops exactly what a foreign delta names (coherence: memory first, kernel second). Parts that are dirty stay.
   /// Returns the open inodes it removed (kChangedGone): they must be pinned before `seen` is stored.
   std::vector<Ino> drop(const Delta& delta);
-  /// One name of it, and one inode's attributes.
+  /// One name of it, and one inode's attributes (an open inode that is gone counts as unlinked from then on).
   void drop_name(const NameChange& change);
-  void drop_attr(Ino ino);
+  void drop_attr(const InodeChange& change);
   /// All that is in memory, as a delta: what the kernel may have to forget when everything is dropped.
   Delta everything() const;
   /// Drops everything, dirty parts too; open and kernel-known inodes stay as unloaded records with their counts.
