@@ -53,8 +53,7 @@ Result<LockAnswer> PgLockStore::set(const LockRequest& request, const LockTerms&
   params.int4s(request.after, [](const LockRange& held) { return held.pid; });
   params.int8(terms.call).int8(terms.fence);
   // Not repeatable: the caller fences off what an attempt may still do.
-  SBOXFS_ASSIGN(const PgRows rows, store_detail::run(*context_.pool, kSet, params, {.repeatable = false}));
-  if (rows.empty()) return fail(ESTALE, "the sandbox was destroyed");
+  SBOXFS_ASSIGN(const PgRows rows, store_detail::load(context_, kSet, params, {.repeatable = false}));
   LockAnswer out;
   out.outcome = static_cast<LockOutcome>(rows.int4(0, 0));
   out.wakes = rows.boolean(0, 1);

@@ -16,8 +16,8 @@ Result<PgRows> run(PgPool& pool, const PgStatement& statement, const PgParams& p
   return answer.rows();
 }
 
-Result<PgRows> load(const StoreContext& context, const PgStatement& statement, const PgParams& params) {
-  SBOXFS_ASSIGN(PgRows rows, run(*context.pool, statement, params));
+Result<PgRows> load(const StoreContext& context, const PgStatement& statement, const PgParams& params, PgRun how) {
+  SBOXFS_ASSIGN(PgRows rows, run(*context.pool, statement, params, how));
   if (rows.empty()) return fail(ESTALE, "the sandbox was destroyed");
   return rows;
 }

@@ -15,7 +15,7 @@ PgParams params_of(const std::string& tenant, const SandboxId& sandbox);
 Result<PgRows> run(PgPool& pool, const PgStatement& statement, const PgParams& params, PgRun how = {});
 
 /// Runs a load: no row means that the sandbox is destroyed or unknown (ESTALE).
-Result<PgRows> load(const StoreContext& context, const PgStatement& statement, const PgParams& params);
+Result<PgRows> load(const StoreContext& context, const PgStatement& statement, const PgParams& params, PgRun how = {});
 
 /// version and batch, at columns 0 and 1 of the first row.
 Stamp read_stamp(const PgRows& rows, int row = 0, int first = 0);
