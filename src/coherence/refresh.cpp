@@ -54,19 +54,22 @@ Result<bool> Refresh::ask_writer(const std::optional<SessionId>& writer, const S
     questions_.insert(question);
   }
   const std::int64_t end = clock_.monotonic_ns() + options_.writer_timeout_ns;
-  const bool told = bus_.announce(news).ok();
-  Status status = told ? Status() : take_over(*writer, end);
-  MutexLock lock(mutex_);
-  while (told && status.ok() && questions_.count(question) > 0 && clock_.monotonic_ns() < end) {
-    if (BlockingSection::interrupted()) {
-      status = fail(EINTR);
-    } else {
-      answered_.wait_for(lock, std::chrono::milliseconds(20));
-    }
+  const Status status = bus_.announce(news).ok() ? wait_for_answer(question, end) : take_over(*writer, end);
+  {
+    MutexLock lock(mutex_);
+    questions_.erase(question);
   }
-  questions_.erase(question);
-  if (!status.ok()) return Error(status.error());
+  SBOXFS_TRY(status);
   return true;
+}
+
+Status Refresh::wait_for_answer(const Uuid& question, std::int64_t end_ns) {
+  MutexLock lock(mutex_);
+  while (questions_.count(question) > 0 && clock_.monotonic_ns() < end_ns) {
+    if (BlockingSection::interrupted()) return fail(EINTR);
+    answered_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+  return {};
 }
 
 Status Refresh::take_over(const SessionId& writer, std::int64_t end_ns) {

@@ -51,6 +51,8 @@ class Refresh {
   bool writing() const;
   /// False: nobody else has accepted anything, and memory equals `now`, what the database had at the call.
   Result<bool> ask_writer(const std::optional<SessionId>& writer, const Stamp& now);
+  /// Its time-out is no error: what has been committed by then is adopted.
+  Status wait_for_answer(const Uuid& question, std::int64_t end_ns);
   void wait_for_kernel();
   Status take_over(const SessionId& writer, std::int64_t end_ns);
 
