@@ -49,7 +49,7 @@ Status Fetcher::load_chunks(const Need& need) {
     if (!files.empty()) return load_small_files(files, std::max<std::uint64_t>(budget, kChunkSize));
   }
   bool gone = false;
-  SBOXFS_TRY(load_by_rule([&] { return loader_.chunks(need.ino, need.first, need.count); },
+  SBOXFS_TRY(load_by_rule([&] { return loader_.chunks(need.ino, need.first, need.limit); },
                           [&](Version version) {
                             state_.mu.assert_held();
                             return !state_.recent.changed_inode(version, need.ino);

@@ -7,7 +7,7 @@
 
 namespace sboxfs {
 namespace {
-// Rows of so many chunks are asked for at once (128 MiB of file, unless it is sparse).
+// So many rows are asked for at once: 128 MiB of file without its holes.
 constexpr std::uint32_t kRowsPerLoad = 1024;
 
 std::uint32_t mask_of(std::uint32_t first, std::uint32_t end) {
@@ -44,7 +44,7 @@ bool rows_known(Operation& op, Inode& inode, std::uint32_t first, std::uint32_t 
   op.need.kind = Need::Kind::chunks;
   op.need.ino = inode.ino;
   op.need.first = known ? first : static_cast<std::uint32_t>(*gap);
-  op.need.count = kRowsPerLoad;
+  op.need.limit = kRowsPerLoad;
   return false;
 }
 

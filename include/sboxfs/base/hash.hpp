@@ -12,7 +12,7 @@ namespace sboxfs {
 struct Hash {
   std::array<unsigned char, 32> bytes{};
   bool operator==(const Hash&) const = default;
-  auto operator<=>(const Hash&) const = default;
+  auto operator<=>(const Hash&) const = default;  // NOLINT(modernize-use-nullptr)
   /// All zero: no blob.
   bool empty() const { return *this == Hash{}; }
   std::string_view view() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }

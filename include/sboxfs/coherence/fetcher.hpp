@@ -22,7 +22,7 @@ struct Need {
   Ino ino = 0;               ///< the inode; of name and listing the directory
   std::uint64_t cookie = 0;  ///< name: its cookie; listing: where the missing part starts
   std::uint32_t first = 0;   ///< chunks
-  std::uint32_t count = 0;   ///< of them that exist, at most
+  std::uint32_t limit = 0;   ///< so many of those that exist
   /// contents: the chunks whose bytes are missing in the content cache, as the tree has them.
   struct Content {
     std::uint32_t idx = 0;
@@ -64,7 +64,7 @@ class Fetcher {
     Need::Kind kind;
     Ino ino;
     std::uint64_t where;
-    auto operator<=>(const Key&) const = default;
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr)
   };
   /// Whether the calling thread shall load it; false: another one did, and has ended.
   Result<bool> begin(const Key& key);
@@ -87,7 +87,6 @@ class Fetcher {
   template <class Read, class Untouched, class Install>
   Status load_by_rule(Read read, Untouched untouched, Install install);
   /// After entries of `dir` read at version `at` < seen were installed: takes back what has changed since.
-  void take_back(const InodeChange& change) REQUIRES(state_.mu);
   void take_back(Version at, Ino dir, const std::vector<Entry>& entries) REQUIRES(state_.mu);
 
   State& state_;

@@ -23,7 +23,7 @@ using Epoch = std::int64_t;
 struct Uuid {
   std::array<unsigned char, 16> bytes{};
   bool operator==(const Uuid&) const = default;
-  auto operator<=>(const Uuid&) const = default;
+  auto operator<=>(const Uuid&) const = default;  // NOLINT(modernize-use-nullptr)
   bool empty() const { return *this == Uuid{}; }
 
   /// A random (version 4) UUID.

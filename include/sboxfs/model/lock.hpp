@@ -29,7 +29,7 @@ struct LockTarget {
   LockKind kind = LockKind::record;
   std::uint64_t owner = 0;
   bool operator==(const LockTarget&) const = default;
-  auto operator<=>(const LockTarget&) const = default;
+  auto operator<=>(const LockTarget&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// A granted lock on the bytes [start, stop], both included.
