@@ -92,6 +92,13 @@ struct FakePeer {
     state.work.notify_one();
   }
 
+  /// Changes the root directory; the commit of that hangs in the database until let_commits_go().
+  void touch_and_hang() {
+    store.hold_commits();
+    touch(kRootIno);
+    store.wait_for_held_commit();
+  }
+
   /// Commits what was accepted; returns the version that is seen then.
   Version commit() {
     must(committer.sync());

@@ -83,9 +83,7 @@ TEST_CASE("adoption: a reload does not go back behind a commit that passed by") 
 TEST_CASE("adoption: changes of ours under which somebody else changed the tree are lost before it is adopted") {
   Fixture f;
   f.reader.load(kRootIno);
-  f.store.hold_commits();
-  f.writer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.writer.touch_and_hang();
   f.store.edit([](FakeStore::Rows& rows) {
     ++rows.epoch;
     rows.stamp = {2, Uuid::random()};

@@ -42,9 +42,7 @@ TEST_CASE("publisher: a commit is published with what it changed, once") {
 
 TEST_CASE("publisher: what is not committed is not published") {
   Fixture f;
-  f.store.hold_commits();
-  f.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.peer.touch_and_hang();
   CHECK(f.peer.publisher.drain(0).ok());
   CHECK(f.redis.attempts() == 0);
   // Refused: it never will be.

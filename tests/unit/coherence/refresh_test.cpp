@@ -73,9 +73,7 @@ TEST_CASE("refresh: what the writer has accepted is committed, adopted, and the 
   Fixture f;
   f.reader.load(kRootIno);
   f.writer_takes_lease();
-  f.store.hold_commits();
-  f.writer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.writer.touch_and_hang();
   std::jthread refresher([&] { CHECK(f.refresh.run().ok()); });
   REQUIRE(eventually([&] { return f.redis.announced().size() == 1; }));
   f.store.let_commits_go();
@@ -184,9 +182,7 @@ TEST_CASE("refresh: the answer to another question does not end it") {
   Fixture f;
   f.reader.load(kRootIno);
   f.writer_takes_lease();
-  f.store.hold_commits();
-  f.writer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.writer.touch_and_hang();
   std::atomic<bool> done{false};
   std::jthread refresher([&] {
     CHECK(f.refresh.run().ok());

@@ -125,9 +125,7 @@ TEST_CASE("lease: a hand-over commits what was accepted first") {
   Fixture f;
   Writer two(f.store, f.leases, f.redis, f.clock);
   REQUIRE(f.one.lease.acquire().ok());
-  f.store.hold_commits();
-  f.one.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.one.peer.touch_and_hang();
   f.clock.advance(20 * kMillisecondNs);  // held for long enough to be given away
   std::atomic<bool> granted{false};
   std::jthread asker([&] {
@@ -248,9 +246,7 @@ TEST_CASE("lease: a renewal that hangs does not keep it from stopping in time") 
 TEST_CASE("lease: an expired one that nobody took still commits, and goes on") {
   Fixture f;
   REQUIRE(f.one.lease.acquire().ok());
-  f.store.hold_commits();
-  f.one.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.one.peer.touch_and_hang();
   f.leases.fail(EIO);
   f.clock.advance(20 * kSecondNs);
   REQUIRE(eventually([&] { return !f.one.peer.accepts(); }));
@@ -266,9 +262,7 @@ TEST_CASE("lease: an expired one that nobody took still commits, and goes on") {
 TEST_CASE("lease: asked for again while a commit is under way, what was accepted stays") {
   Fixture f;
   REQUIRE(f.one.lease.acquire().ok());
-  f.store.hold_commits();
-  f.one.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.one.peer.touch_and_hang();
   f.leases.fail(EIO);
   f.clock.advance(9 * kSecondNs);
   REQUIRE(eventually([&] { return !f.one.peer.accepts(); }));
@@ -286,9 +280,7 @@ TEST_CASE("lease: asked for again while a commit is under way, what was accepted
 TEST_CASE("lease: a fenced commit means that it is lost, and the next change takes it anew") {
   Fixture f;
   REQUIRE(f.one.lease.acquire().ok());
-  f.store.hold_commits();
-  f.one.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.one.peer.touch_and_hang();
   f.leases.steal(Uuid::random());
   f.store.let_commits_go();
   REQUIRE(eventually([&] { return f.one.peer.state.losses == 1; }));
@@ -306,9 +298,7 @@ TEST_CASE("lease: a fenced commit means that it is lost, and the next change tak
 TEST_CASE("lease: granted anew, it waits for what was accepted before somebody else had it") {
   Fixture f;
   REQUIRE(f.one.lease.acquire().ok());
-  f.store.hold_commits();
-  f.one.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.one.peer.touch_and_hang();
   f.leases.steal(Uuid::random());
   f.clock.advance(11 * kSecondNs);  // the thief has come and gone
   REQUIRE(eventually([&] { return !f.one.peer.accepts(); }));

@@ -128,9 +128,7 @@ TEST_CASE("eviction: an open file or an uncommitted change keeps the session") {
     --f.peer.state.tree.find(kRootIno)->opens;
   }
   REQUIRE(f.lease.acquire().ok());
-  f.store.hold_commits();
-  f.peer.touch(kRootIno);
-  f.store.wait_for_held_commit();
+  f.peer.touch_and_hang();
   CHECK_FALSE(f.eviction.unused());
   f.store.let_commits_go();
   f.peer.commit();
