@@ -37,6 +37,7 @@ void Tree::drop_attr(const InodeChange& change) {
 std::vector<Ino> Tree::drop(const Delta& delta) {
   for (const NameChange& change : delta.names) drop_name(change);
   std::vector<Ino> gone_but_open;
+  const std::int64_t now = SystemClock().monotonic_ns();
   for (const InodeChange& change : delta.inodes) {
     Inode* inode = peek(change.ino);
     if (inode == nullptr) continue;
@@ -50,7 +51,7 @@ std::vector<Ino> Tree::drop(const Delta& delta) {
     drop_attr(change);
     // Allocations come and go without a change of data.
     if (inode->file && inode->file->ranges_dirty == 0) inode->file->ranges_loaded = false;
-    if ((change.what & kChangedData) != 0) inode->taken_back_ns = SystemClock().monotonic_ns();
+    if ((change.what & kChangedData) != 0) inode->taken_back_ns = now;
     if ((change.what & kChangedData) != 0 && inode->file)
       for (const Range& range : change.data) drop_chunks(*inode->file, range);
     if ((change.what & kChangedXattr) != 0 && inode->xattrs && inode->pins == 0) inode->xattrs.reset();
@@ -72,6 +73,7 @@ Delta Tree::everything() const {
 
 void Tree::drop_all() {
   std::vector<Ino> closed;
+  const std::int64_t now = SystemClock().monotonic_ns();
   for (auto& [ino, inode] : inodes_) {
     if (inode.opens == 0) {
       closed.push_back(ino);
@@ -82,7 +84,7 @@ void Tree::drop_all() {
     inode.xattrs.reset();
     inode.target.reset();
     inode.attr_valid = inode.in_store = false;
-    inode.taken_back_ns = SystemClock().monotonic_ns();
+    inode.taken_back_ns = now;
     inode.dirty = inode.pins = 0;
     inode.changed = 0;
   }

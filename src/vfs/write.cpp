@@ -75,11 +75,8 @@ void put_part(Operation& op, Inode& inode, const Part& part, std::string_view da
 
 /// The kernel fills its pages before it sends the write. If they were taken back while it waited here, somebody may
 /// have read what was there before into new ones, which nobody would ever take back.
-bool pages_may_differ(Inode& inode) {
-  if (inode.taken_back_ns == 0) return false;
-  if (SystemClock().monotonic_ns() - inode.taken_back_ns < kLongestWait) return true;
-  inode.taken_back_ns = 0;
-  return false;
+bool pages_may_differ(const Inode& inode) {
+  return inode.taken_back_ns != 0 && SystemClock().monotonic_ns() - inode.taken_back_ns < kLongestWait;
 }
 
 }  // namespace

@@ -41,6 +41,27 @@ TEST_CASE("write: an append goes to the end as the daemon knows it; a page goes 
   CHECK(file.session.read_file(file.ino).value() == "X23456789");
 }
 
+TEST_CASE("write: behind another mount's change the kernel's pages are taken back, for they may be from before") {
+  FakeStore store;
+  FakeSession other(store);
+  const Ino ino = other.write_file(kRootIno, "f", "12345");
+  other.sync();
+  FakeSession session(store);
+  auto handle = session.open(ino, O_RDWR);
+  bool differs = false;
+  REQUIRE(session.vfs.write(*handle, 0, "a", {}, differs).ok());
+  CHECK_FALSE(differs);
+  auto theirs = other.open(ino, O_RDWR);
+  REQUIRE(other.vfs.write(*theirs, 1, "b", {}, differs).ok());
+  other.sync();
+  session.adopt();
+  REQUIRE(session.vfs.write(*handle, 2, "c", {}, differs).ok());
+  CHECK(differs);
+  CHECK(session.read_file(ino).value() == "abc45");
+  session.vfs.release(std::move(handle));
+  other.vfs.release(std::move(theirs));
+}
+
 TEST_CASE("write: beyond 1 TiB is EFBIG, also by truncate, fallocate and copy_file_range") {
   Written file("12345");
   bool differs = false;
