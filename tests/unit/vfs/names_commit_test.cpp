@@ -229,7 +229,7 @@ TEST_CASE("commit: an orphan whose batch was lost becomes one again when the fil
   store.wait_for_held_commit();
   store.take_epoch();
   store.let_commits_go();
-  CHECK(session.committer.sync().code() == EIO);
+  CHECK(session.vfs.fsync(*handle).code() == EIO);
   REQUIRE(session.find("f").ok());
   REQUIRE(session.vfs.unlink(kRootIno, "f").ok());
   session.sync();

@@ -101,8 +101,12 @@ TEST_CASE("unlink: until its removal is on its way to the database a removed fil
   store.session_opened();
   const Ino file = session.write_file(kRootIno, "f", "hello");
   session.sync();
+  store.hold_commits();
+  session.make_dir(kRootIno, "before");
+  store.wait_for_held_commit();  // the removal waits behind it
   REQUIRE(session.vfs.unlink(kRootIno, "f").ok());
   std::unique_ptr<Handle> handle = session.open(file, O_RDWR);
+  store.let_commits_go();
   session.sync();
   CHECK(store.rows().orphans.count(file) == 1);
   CHECK(session.vfs.read(*handle, 0, 10)->at(0).bytes->substr(0, 5) == "hello");
