@@ -326,9 +326,14 @@ def crashed_postgres(box):
             fcntl.lockf(theirs, fcntl.LOCK_UN, 1, 1000)
             fcntl.lockf(ours, fcntl.LOCK_EX, 1, number)
             # One round all of Postgres dies, the next one only one of its processes: it starts again by itself.
-            processes = box.server_pids('postgres')
-            for pid in processes if number % 2 == 0 else [max(processes)]:
-                os.kill(pid, signal.SIGKILL)
+            # A process that ended by itself since it was listed is passed over.
+            for pid in sorted(box.server_pids('postgres'), reverse=number % 2 == 1):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+                if number % 2 == 1:
+                    break
             if number % 2 == 0:
                 box.sboxfs('services', 'start')
             fcntl.lockf(ours, fcntl.LOCK_EX, 1, 1000)
