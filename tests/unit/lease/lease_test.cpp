@@ -102,6 +102,22 @@ TEST_CASE("lease: a failed attempt answers those who waited for it too") {
   CHECK(f.leases.writer() == std::nullopt);  // what could not be used was given back
 }
 
+TEST_CASE("lease: a session that may not write gives it back, and asks again once it may") {
+  Fixture f;
+  std::atomic<int> refusal{EIO};
+  LeaseHooks hooks;
+  hooks.may_write = [&] { return refusal == 0 ? Status() : Status(fail(refusal)); };
+  Writer barred(f.store, f.leases, f.redis, f.clock, hooks);
+  CHECK(barred.lease.acquire().code() == EIO);
+  CHECK_FALSE(barred.peer.accepts());
+  CHECK(f.leases.writer() == std::nullopt);
+  CHECK(f.one.lease.acquire().ok());
+  REQUIRE(f.one.lease.give_up().ok());
+  refusal = 0;
+  CHECK(barred.lease.acquire().ok());
+  CHECK(barred.peer.accepts());
+}
+
 TEST_CASE("lease: memory equals the granted version before the first change is accepted") {
   Fixture f;
   Writer two(f.store, f.leases, f.redis, f.clock);

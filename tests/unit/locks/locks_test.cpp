@@ -1,4 +1,4 @@
-#include "peer.hpp"
+#include "locks_peer.hpp"
 
 using namespace sboxfs;
 using namespace sboxfs::test;

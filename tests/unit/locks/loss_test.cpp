@@ -1,5 +1,5 @@
 // Locks that were not renewed, and sessions that have died.
-#include "peer.hpp"
+#include "locks_peer.hpp"
 
 using namespace sboxfs;
 using namespace sboxfs::test;

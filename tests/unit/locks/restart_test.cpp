@@ -1,5 +1,5 @@
 // The database crashed and has forgotten what it had not flushed.
-#include "peer.hpp"
+#include "locks_peer.hpp"
 
 using namespace sboxfs;
 using namespace sboxfs::test;

@@ -1,6 +1,6 @@
 #include <thread>
 
-#include "peer.hpp"
+#include "locks_peer.hpp"
 
 using namespace sboxfs;
 using namespace sboxfs::test;

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "eventually.hpp"
@@ -62,7 +63,10 @@ struct Peer {
       return refresh_fails != 0 ? Status(fail(refresh_fails)) : Status();
     };
     out.is_dead = [this](const SessionId& session) { return dead && *dead == session; };
-    out.lost = [this](const std::vector<LockTarget>& gone) { lost += static_cast<int>(gone.size()); };
+    out.lost = [this](const std::vector<LockTarget>& gone) {
+      lost += static_cast<int>(gone.size());
+      if (on_lost) on_lost(gone);
+    };
     return out;
   }
 
@@ -100,6 +104,7 @@ struct Peer {
   std::atomic<bool> dirty{false};
   std::atomic<int> commits{0}, commit_fails{0}, refreshes{0}, lost{0}, refresh_fails{0};
   std::optional<SessionId> dead;
+  std::function<void(const std::vector<LockTarget>&)> on_lost;
   Locks locks;
 };
 
