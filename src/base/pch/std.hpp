@@ -1,5 +1,5 @@
-/// The standard headers most sources include, parsed once per library (meson: cpp_pch). Every source still includes what
-/// it uses: the build of `scripts/test --full` with TSan is one without precompiled headers.
+/// The standard headers most sources include, parsed once per library (meson: cpp_pch). Every source still includes
+/// what it uses: the build of `scripts/test --full` with TSan is one without precompiled headers.
 #include <algorithm>
 #include <array>
 #include <atomic>
