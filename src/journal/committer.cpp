@@ -189,11 +189,11 @@ void Committer::forget_orphans(const std::vector<InFlight>& lost) {
 
 void Committer::remember_lost(const std::vector<InFlight>& lost, std::uint64_t loss) {
   for (const InFlight& batch : lost) {
-    for (const Ino ino : batch.keys.inodes) state_.lost[ino] = loss;
-    for (const Ino ino : batch.keys.files) state_.lost[ino] = loss;
-    for (const DirentKey& name : batch.keys.names) state_.lost[name.parent] = loss;
-    for (const JournalKeys::ChunkKey& chunk : batch.keys.chunks) state_.lost[chunk.ino] = loss;
-    for (const JournalKeys::XattrKey& xattr : batch.keys.xattrs) state_.lost[xattr.ino] = loss;
+    for (const Ino ino : batch.keys.inodes) state_.lost[ino] = {loss};
+    for (const Ino ino : batch.keys.files) state_.lost[ino] = {loss};
+    for (const DirentKey& name : batch.keys.names) state_.lost[name.parent] = {loss};
+    for (const JournalKeys::ChunkKey& chunk : batch.keys.chunks) state_.lost[chunk.ino] = {loss};
+    for (const JournalKeys::XattrKey& xattr : batch.keys.xattrs) state_.lost[xattr.ino] = {loss};
   }
 }
 

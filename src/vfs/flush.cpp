@@ -4,19 +4,21 @@ namespace sboxfs {
 namespace {
 
 /// Changes made through this handle may be among those that were lost.
-Status not_lost(const State& state, const Handle& handle, const Locks* locks) {
+Status not_lost(State& state, const Handle& handle, const Locks* locks) {
   if (locks != nullptr && locks->lost(handle.ino, handle.lock_losses)) return fail(EIO, "the file's locks were lost");
-  if (handle.wrote.load(std::memory_order_relaxed) && handle.losses != state.losses)
-    return fail(EIO, "changes were lost with the lease");
-  return {};
+  if (!handle.wrote.load(std::memory_order_relaxed) || handle.losses == state.losses) return {};
+  MutexLock lock(state.mu);
+  if (const auto lost = state.lost.find(handle.ino); lost != state.lost.end()) lost->second.told = true;
+  return fail(EIO, "changes were lost with the lease");
 }
 
 /// Changes of the inode, whoever made them (a mapping, another handle), may be among those that were lost after `told`.
 Status none_lost(State& state, Ino ino, std::uint64_t told) {
   MutexLock lock(state.mu);
   const auto lost = state.lost.find(ino);
-  if (lost != state.lost.end() && lost->second > told) return fail(EIO, "changes were lost with the lease");
-  return {};
+  if (lost == state.lost.end() || lost->second.number <= told) return {};
+  lost->second.told = true;
+  return fail(EIO, "changes were lost with the lease");
 }
 
 /// The same for a handle; it is told once.

@@ -37,6 +37,7 @@ Result<Found> Vfs::link(Ino ino, Ino parent, std::string_view name) {
         // What nobody has open any more may be gone with the next batch.
         if (inode->unlinked && (!inode->linkable || inode->opens == 0)) return fail(ENOENT);
         if (inode->attr.nlink >= kMostLinks) return fail(EMLINK);
+        SBOXFS_TRY(none_lost(op, *inode));
         ++inode->attr.nlink;
         inode->attr.ctime = op.now();
         op.state.journal.touch(*inode);

@@ -23,6 +23,14 @@ void touch_dir(Operation& op, Inode& dir) {
   op.state.journal.touch(dir);
 }
 
+Status none_lost(Operation& op, const Inode& inode) {
+  if (op.options.durability == Durability::sync) return {};  // each call has told of its own changes
+  const auto lost = op.state.lost.find(inode.ino);
+  if (lost == op.state.lost.end() || lost->second.told) return {};
+  lost->second.told = true;
+  return fail(EIO, "changes were lost with the lease");
+}
+
 void drop_link(Operation& op, Inode& inode) {
   inode.attr.ctime = op.now();
   if (inode.is_dir()) {

@@ -61,7 +61,6 @@ void moved(Operation& op, Inode& inode, Inode& from, Inode& to) {
 
 Status exchange(Operation& op, const Side& from, const Side& to) {
   op.state.mu.assert_held();
-  if (from.inode == to.inode) return {};
   point(op, from, *to.inode);
   point(op, to, *from.inode);
   moved(op, *from.inode, *from.dir, *to.dir);
@@ -131,9 +130,13 @@ Status Vfs::rename(Ino parent, std::string_view name, Ino new_parent, std::strin
       if (!is_below(op, from.dir, to.inode->ino, below)) return Operation::missing();
       if (below) return fail((flags & RENAME_EXCHANGE) != 0 ? EINVAL : ENOTEMPTY);
     }
-    if ((flags & RENAME_EXCHANGE) != 0) return exchange(op, from, to);
     // Two names of one inode: nothing happens, both stay (POSIX rename).
     if (from.inode == to.inode) return {};
+    SBOXFS_TRY(none_lost(op, *from.inode));
+    if ((flags & RENAME_EXCHANGE) != 0) {
+      SBOXFS_TRY(none_lost(op, *to.inode));
+      return exchange(op, from, to);
+    }
     if (to.inode != nullptr) {
       SBOXFS_TRY(may_replace(op, from, to));
       if (!op.need.nothing()) return Operation::missing();

@@ -69,7 +69,11 @@ struct State {
   std::atomic<std::uint64_t> losses{0};
 
   /// Which of them last hit an inode (its attributes, contents or, of a directory, names).
-  std::unordered_map<Ino, std::uint64_t> lost GUARDED_BY(mu);
+  struct Loss {
+    std::uint64_t number = 0;
+    bool told = false;  ///< some call has answered EIO for it
+  };
+  std::unordered_map<Ino, Loss> lost GUARDED_BY(mu);
 
   /// Between computing a cacheable reply and sending it.
   ReadGate replies;

@@ -1,5 +1,6 @@
 // fsync(2) and close(2): committed when they return, EIO when changes were lost.
 #include <doctest/doctest.h>
+#include <linux/fs.h>
 
 #include <atomic>
 #include <chrono>
@@ -100,6 +101,55 @@ TEST_CASE("flush, fsync: after a loss EIO for handles that wrote, and once for o
   CHECK(session.vfs.fsync(*after).ok());
   CHECK(session.read_file(ino).value() == "new45");
   check_committed(session);
+}
+
+TEST_CASE("rename, link: of a file whose contents were lost after it was closed is EIO, once") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino target = session.write_file(kRootIno, "target", "old");
+  const Ino beside = session.write_file(kRootIno, "beside", "");
+  const Ino linked = session.write_file(kRootIno, "linked", "");
+  const Ino dir = session.make_dir(kRootIno, "dir");
+  session.sync();
+  store.hold_commits();
+  for (const Ino ino : {beside, linked}) {
+    auto handle = session.open(ino, O_WRONLY);
+    write_at(session, *handle, 0, "new");
+    session.vfs.release(std::move(handle));
+  }
+  session.write_file(dir, "inside", "");
+  store.take_epoch();  // somebody else is the writer now
+  store.let_commits_go();
+  wait_for_loss(session);
+  CHECK(session.vfs.rename(kRootIno, "beside", kRootIno, "target", 0).code() == EIO);
+  CHECK(session.find("target").value().ino == target);
+  CHECK(session.read_file(target).value() == "old");
+  CHECK(session.vfs.rename(kRootIno, "target", kRootIno, "linked", RENAME_EXCHANGE).code() == EIO);
+  CHECK(session.vfs.rename(kRootIno, "dir", kRootIno, "full", 0).code() == EIO);
+  CHECK(session.vfs.rename(kRootIno, "beside", kRootIno, "target", 0).ok());
+  CHECK(session.vfs.rename(kRootIno, "dir", kRootIno, "full", 0).ok());
+  CHECK(session.vfs.link(linked, kRootIno, "again").ok());
+  check_committed(session);
+}
+
+TEST_CASE("rename, link: a loss that close or fsync has told of is not told again") {
+  FakeStore store;
+  FakeSession session(store);
+  const Ino closed = session.write_file(kRootIno, "closed", "");
+  const Ino synced = session.write_file(kRootIno, "synced", "");
+  session.sync();
+  store.hold_commits();
+  const auto one = session.open(closed, O_WRONLY);
+  const auto two = session.open(synced, O_WRONLY);
+  write_at(session, *one, 0, "new");
+  write_at(session, *two, 0, "new");
+  store.take_epoch();
+  store.let_commits_go();
+  wait_for_loss(session);
+  CHECK(session.vfs.flush(*one).code() == EIO);
+  CHECK(session.vfs.fsync(*two).code() == EIO);
+  CHECK(session.vfs.rename(kRootIno, "closed", kRootIno, "target", 0).ok());
+  CHECK(session.vfs.link(synced, kRootIno, "again").ok());
 }
 
 TEST_CASE("fsync: of a directory tells once of names that were lost, however late") {
