@@ -48,6 +48,14 @@ void forget_lookups(State& state, Ino ino, std::uint64_t count) {
   if (state.tree.forget(ino, count) == 0) drop_if_unused(state, ino);
 }
 
+Status none_lost(Operation& op, const Inode& inode) {
+  if (op.options.durability == Durability::sync) return {};  // each call has told of its own changes
+  const auto lost = op.state.lost.find(inode.ino);
+  if (lost == op.state.lost.end() || lost->second.told) return {};
+  lost->second.told = true;
+  return fail(EIO, "changes were lost with the lease");
+}
+
 bool touch_atime(Operation& op, Inode& inode) {
   const VfsOptions& options = op.options;
   if (options.read_only || options.atime == Atime::never || !op.state.writable) return false;

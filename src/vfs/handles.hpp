@@ -26,6 +26,11 @@ void drop_if_unused(State& state, Ino ino) REQUIRES(state.mu);
 /// The kernel has forgotten so many lookups: the inode may go with the last.
 void forget_lookups(State& state, Ino ino, std::uint64_t count) REQUIRES(state.mu);
 
+/// Before a change that builds on what is there (a write, another name, another entry of a directory): EIO, once, when
+/// accepted changes of the inode were lost and no call has told of that. So an empty file is not renamed over a whole
+/// one, and a log has no hole, unless somebody has heard of the loss.
+Status none_lost(Operation& op, const Inode& inode) REQUIRES(op.state.mu);
+
 /// Reading moves atime, by the mount's rule, in memory only: it rides in a batch that is made anyway. True when it
 /// moved.
 bool touch_atime(Operation& op, Inode& inode) REQUIRES(op.state.mu);

@@ -15,20 +15,13 @@ Result<Inode*> changing_dir(Operation& op, Ino ino) {
   if (dir == nullptr) return nullptr;
   if (!dir->is_dir()) return fail(ENOTDIR);
   if (dir->unlinked) return fail(ENOENT);
+  SBOXFS_TRY(none_lost(op, *dir));
   return dir;
 }
 
 void touch_dir(Operation& op, Inode& dir) {
   dir.attr.mtime = dir.attr.ctime = op.now();
   op.state.journal.touch(dir);
-}
-
-Status none_lost(Operation& op, const Inode& inode) {
-  if (op.options.durability == Durability::sync) return {};  // each call has told of its own changes
-  const auto lost = op.state.lost.find(inode.ino);
-  if (lost == op.state.lost.end() || lost->second.told) return {};
-  lost->second.told = true;
-  return fail(EIO, "changes were lost with the lease");
 }
 
 void drop_link(Operation& op, Inode& inode) {

@@ -6,15 +6,11 @@
 
 namespace sboxfs {
 
-/// The directory `ino` for changing its names: ENOTDIR, ENOENT (it was removed); null with op.need set.
+/// The directory `ino` for changing its names: ENOTDIR, ENOENT (it was removed), as none_lost; null with op.need set.
 Result<Inode*> changing_dir(Operation& op, Ino ino) REQUIRES(op.state.mu);
 
 /// mtime and ctime of a directory whose names changed.
 void touch_dir(Operation& op, Inode& dir) REQUIRES(op.state.mu);
-
-/// Before the inode gets another name: EIO, once, when changes of it were lost since they were accepted and no call has
-/// told of that. What is written beside a file and then renamed over it must not replace it without its contents.
-Status none_lost(Operation& op, const Inode& inode) REQUIRES(op.state.mu);
 
 /// Takes one link from the inode (the caller has removed the name): nlink, ctime, usage, the unlinked mark.
 void drop_link(Operation& op, Inode& inode) REQUIRES(op.state.mu);

@@ -92,6 +92,7 @@ Result<std::size_t> Vfs::write(Handle& handle, std::uint64_t offset, std::string
     Inode* inode = open_file(op, handle);
     if (inode == nullptr) return Operation::missing();
     if (!inode->is_file()) return fail(EINVAL);
+    if (as != WriteAs::page) SBOXFS_TRY(none_lost(op, *inode));
     if (!op.xattrs(*inode)) return Operation::missing();
     const auto mode = kill.suid_sgid ? without_suid(op, *inode, kill.who) : inode->attr.mode;
     if (!mode) return Operation::missing();

@@ -103,16 +103,17 @@ TEST_CASE("flush, fsync: after a loss EIO for handles that wrote, and once for o
   check_committed(session);
 }
 
-TEST_CASE("rename, link: of a file whose contents were lost after it was closed is EIO, once") {
+TEST_CASE("write, rename, link: after a loss that nobody was told of EIO, once") {
   FakeStore store;
   FakeSession session(store);
   const Ino target = session.write_file(kRootIno, "target", "old");
   const Ino beside = session.write_file(kRootIno, "beside", "");
   const Ino linked = session.write_file(kRootIno, "linked", "");
+  const Ino log = session.write_file(kRootIno, "log", "");
   const Ino dir = session.make_dir(kRootIno, "dir");
   session.sync();
   store.hold_commits();
-  for (const Ino ino : {beside, linked}) {
+  for (const Ino ino : {beside, linked, log}) {
     auto handle = session.open(ino, O_WRONLY);
     write_at(session, *handle, 0, "new");
     session.vfs.release(std::move(handle));
@@ -125,14 +126,18 @@ TEST_CASE("rename, link: of a file whose contents were lost after it was closed 
   CHECK(session.find("target").value().ino == target);
   CHECK(session.read_file(target).value() == "old");
   CHECK(session.vfs.rename(kRootIno, "target", kRootIno, "linked", RENAME_EXCHANGE).code() == EIO);
-  CHECK(session.vfs.rename(kRootIno, "dir", kRootIno, "full", 0).code() == EIO);
-  CHECK(session.vfs.rename(kRootIno, "beside", kRootIno, "target", 0).ok());
+  CHECK(session.vfs.create(session.root, dir, "next", 0644, O_CREAT).code() == EIO);
   CHECK(session.vfs.rename(kRootIno, "dir", kRootIno, "full", 0).ok());
+  bool differs = false;
+  const auto appending = session.open(log, O_WRONLY);
+  CHECK(session.vfs.write(*appending, 3, "er", {}, differs).code() == EIO);
+  CHECK(session.vfs.write(*appending, 0, "newer", {}, differs).ok());
+  CHECK(session.vfs.rename(kRootIno, "beside", kRootIno, "target", 0).ok());
   CHECK(session.vfs.link(linked, kRootIno, "again").ok());
   check_committed(session);
 }
 
-TEST_CASE("rename, link: a loss that close or fsync has told of is not told again") {
+TEST_CASE("write, rename, link: a loss that close or fsync has told of is not told again") {
   FakeStore store;
   FakeSession session(store);
   const Ino closed = session.write_file(kRootIno, "closed", "");
@@ -150,6 +155,8 @@ TEST_CASE("rename, link: a loss that close or fsync has told of is not told agai
   CHECK(session.vfs.fsync(*two).code() == EIO);
   CHECK(session.vfs.rename(kRootIno, "closed", kRootIno, "target", 0).ok());
   CHECK(session.vfs.link(synced, kRootIno, "again").ok());
+  bool differs = false;
+  CHECK(session.vfs.write(*two, 0, "new", {}, differs).ok());
 }
 
 TEST_CASE("fsync: of a directory tells once of names that were lost, however late") {

@@ -162,6 +162,7 @@ TEST_CASE("commit: a lost lease loses the changes and the mount goes on from the
   CHECK(session.find("lost").code() == ENOENT);
   CHECK(session.read_file(kept).value() == "x");
   session.vfs.release(std::move(handle));
+  CHECK(session.vfs.unlink(kRootIno, "kept").code() == EIO);  // nobody was told of the directory's loss: once
   session.write_file(kRootIno, "again", "x");
   check_committed(session);
 }
@@ -231,6 +232,7 @@ TEST_CASE("commit: an orphan whose batch was lost becomes one again when the fil
   store.let_commits_go();
   CHECK(session.vfs.fsync(*handle).code() == EIO);
   REQUIRE(session.find("f").ok());
+  CHECK(session.vfs.unlink(kRootIno, "f").code() == EIO);  // tells of the loss
   REQUIRE(session.vfs.unlink(kRootIno, "f").ok());
   session.sync();
   CHECK(store.rows().orphans.count(file) == 1);
