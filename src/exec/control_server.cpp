@@ -90,6 +90,12 @@ class Server final : public ControlServer {
     std::atomic<bool> done{false};
   };
 
+  /// What a connection holds.
+  struct Hold {
+    bool on = false;
+    std::uint64_t losses = 0;  ///< ControlHandlers::losses when it began
+  };
+
   void accept_all() {
     for (;;) {
       UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -114,7 +120,7 @@ class Server final : public ControlServer {
 
   void serve(Peer& peer) {
     std::string buffer;
-    bool holds = false;
+    Hold hold;
     for (;;) {
       const auto line = receive_line(peer.fd.get(), buffer);
       if (!line.ok()) break;
@@ -123,9 +129,9 @@ class Server final : public ControlServer {
         hold_lock(peer.fd.get(), request);
         break;
       }
-      if (!send_line(peer.fd.get(), answer(request, holds)).ok()) break;
+      if (!send_line(peer.fd.get(), answer(request, hold)).ok()) break;
     }
-    if (holds) leave(1, 0);
+    if (hold.on) leave(1, 0);
     ::shutdown(peer.fd.get(), SHUT_RDWR);
     peer.done = true;
   }
@@ -149,7 +155,7 @@ class Server final : public ControlServer {
     }
   }
 
-  std::string answer(const Json& request, bool& holds) {
+  std::string answer(const Json& request, Hold& hold) {
     const std::string word = request.is_object() ? request.value("do", std::string()) : std::string();
     if (word == "wait") {
       MutexLock lock(mu_);
@@ -162,20 +168,23 @@ class Server final : public ControlServer {
       if (word == "hold") {
         if (going_) return answer_for(fail(ESHUTDOWN, "the mount is going away"));
         if (!std::exchange(held_before_, true)) keep_until_ns_ = 0;
-        if (!holds) ++holders_;
-        holds = true;
+        if (!hold.on) ++holders_;
+        hold = {true, handlers_.losses()};
         return answer_for({});
       }
     }
     if (word == "release") {
       const double seconds = request.value("keep_seconds", 0.0);
-      const bool going = leave(holds ? 1 : 0, static_cast<std::int64_t>(seconds * static_cast<double>(kSecondNs)));
-      holds = false;
+      const bool going = leave(hold.on ? 1 : 0, static_cast<std::int64_t>(seconds * static_cast<double>(kSecondNs)));
+      hold.on = false;
       return dump({{"ok", true}, {"going", going}});
     }
     if (word == "sync") {
       std::string warning;
-      const Status status = handlers_.sync(&warning);
+      Status status = handlers_.sync(&warning);
+      // Calls may have told of it, but not whoever waits for the whole of it.
+      if (status.ok() && hold.on && handlers_.losses() != hold.losses)
+        status = fail(EIO, "changes were lost with the lease");
       return answer_for(status, warning);
     }
     if (word == "refresh") return answer_for(handlers_.refresh());

@@ -74,6 +74,7 @@ class HeldExecLock final : public ExecLock {
 ControlHandlers handlers_of(Session& session, const MountRequest& request) {
   ControlHandlers handlers;
   handlers.sync = [&session](std::string* warning) { return session.sync(warning); };
+  handlers.losses = [&session] { return session.losses(); };
   handlers.refresh = [&session] { return session.refresh(); };
   handlers.status = [&session] { return status_json(session.status()); };
   handlers.stop = [&session] { session.request_stop(); };

@@ -243,6 +243,15 @@ void Session::Parts::on_lost(CommitState why, const std::vector<InFlight>& lost,
   if (why == CommitState::destroyed) on_destroyed();
 }
 
+Status Session::Parts::none_lost() {
+  if (options.vfs.durability == Durability::sync) return {};  // each call has told of its own changes
+  bool untold = false;
+  MutexLock lock(state->mu);
+  for (auto& [ino, loss] : state->lost) untold = !std::exchange(loss.told, true) || untold;
+  return untold ? Status(fail(EIO, cat("changes were lost with the lease; they are saved in ", options.home, "/lost")))
+                : Status();
+}
+
 void Session::Parts::later(std::function<void()> job) {
   MutexLock lock(jobs_mutex);
   jobs.push_back(std::move(job));

@@ -48,6 +48,8 @@ struct Session::Parts {
   /// The session's locks, with what they need of the other parts.
   void assemble_locks();
   void on_lost(CommitState why, const std::vector<InFlight>& lost, const Delta& dropped);
+  /// EIO when changes were lost that no call has told of yet; whoever asks tells of them.
+  Status none_lost();
   /// Runs jobs that must not run where they come up (a bus handler, a request): answering a refresh, detaching.
   void attend(const std::stop_token& stop);
   void start();

@@ -118,7 +118,10 @@ void Session::set_idle_use(IdleUse use) { parts_->idle_use = std::move(use); }
 
 Status Session::sync(std::string* warning) {
   if (parts_->state->destroyed) return fail(ESTALE);
-  SBOXFS_TRY(parts_->committer->sync());
+  const Status committed = parts_->committer->sync();
+  // What was lost before is not committed either, and nobody else may have been told.
+  SBOXFS_TRY(parts_->none_lost());
+  SBOXFS_TRY(committed);
   Version version = 0;
   {
     MutexLock lock(parts_->state->mu);
@@ -129,6 +132,8 @@ Status Session::sync(std::string* warning) {
     *warning = "Redis does not answer; everything is committed and will be published when it is back";
   return {};
 }
+
+std::uint64_t Session::losses() const { return parts_->state->losses; }
 
 Status Session::refresh() {
   Idle* const gate = parts_->idle ? &*parts_->idle : nullptr;
@@ -149,7 +154,10 @@ Result<std::uint64_t> Session::take_exec_lock(bool exclusive, std::int64_t timeo
 
 bool Session::exec_lock_lost(std::uint64_t number) const { return parts_->exec_locks->lost(number); }
 
-void Session::release_exec_lock(std::uint64_t number) { parts_->exec_locks->release(number); }
+void Session::release_exec_lock(std::uint64_t number) {
+  if (parts_->exec_locks->lost(number)) (void)parts_->none_lost();  // the exec's status tells of it
+  parts_->exec_locks->release(number);
+}
 
 SessionStatus Session::status() const {
   SessionStatus out;

@@ -143,6 +143,50 @@ def hung_mount(box):
     return f'lease {lease} s'
 
 
+# Two lines: the first one's commit hangs in Postgres, the second waits for it when the mount stops.
+TWO_LINES = '''
+import os, signal, sys, time
+log = os.open('log', os.O_WRONLY | os.O_APPEND)
+print('here', flush=True)
+sys.stdin.readline()
+os.write(log, b'one')
+time.sleep(0.3)
+os.write(log, b'two')
+os.kill(int(sys.argv[1]), signal.SIGSTOP)
+print('stopped', flush=True)
+sys.stdin.readline()
+os._exit(0)
+'''
+
+
+@suite.case('an exec whose writes were lost with the right to write ends with 125, though no call of its command failed')
+def lost_writes(box):
+    lease = sized(3, 10)
+    mount, _, other = hosts(box, 'lost', '--lease', f'{lease}s')
+    run(box, 'lost', 'echo 0 > log')
+    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE}
+    one = box.start([BINARY, 'exec', 'lost', '--', 'python3', '-c', TWO_LINES, str(mount.pid)], **pipes)
+    equal(one.stdout.readline(), b'here\n', 'the command')
+    row = box.start(['psql', '-X', '-q', '-A', '-t', '-h', box.sockets(), '-U', 'postgres', '-d', 'sboxfs'], **pipes)
+    row.stdin.write(b"BEGIN; SELECT 'locked' FROM sboxfs.sandboxes WHERE name = 'lost' FOR UPDATE;\n")
+    row.stdin.flush()
+    equal(row.stdout.readline(), b'locked\n', "the sandbox's row")
+    try:
+        one.stdin.write(b'\n')
+        one.stdin.flush()
+        equal(one.stdout.readline(), b'stopped\n', 'the command')
+        row.communicate(b'COMMIT;\n', timeout=20)
+        run(box, 'lost', 'echo theirs > other', env=other)
+    finally:
+        mount.signal(signal.SIGCONT)
+    _, errors = one.communicate(b'\n', timeout=60)
+    equal(one.returncode, 125, f'the status of the one that lost its writes; {errors}')
+    check(b'lost' in errors, 'no word of the loss:', errors)
+    run(box, 'lost', 'echo again >> log')
+    equal(run(box, 'lost', 'cat log', env=other).text, '0\noneagain\n', 'what got through')
+    return f'lease {lease} s'
+
+
 def newest(box, name, count, both, *lock):
     """`lock`: the option of who writes and of who reads; without, each exec still begins with a refresh."""
     writes, reads = [[word] for word in lock] or [[], []]

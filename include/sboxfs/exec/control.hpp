@@ -1,12 +1,14 @@
 // The control socket of a mount: one JSON object a line, one answer a line.
 //
-// Requests, `{"do": WORD}`: sync, refresh, status, stop, hold (the mount stays until this connection closes), release
+// Requests, `{"do": WORD}`: sync (EIO also when changes were lost since this connection's hold), refresh, status, stop,
+// hold (the mount stays until this connection closes), release
 // (with "keep_seconds": hold no longer; the mount stays that long; "going" says whether it goes now), wait (answered
 // when the session has ended, with how), lock (with "exclusive" and "timeout_seconds": the exec lock, for as long as
 // this connection lives; one more line, an error, comes when it is taken away). Answers: `{"ok": true, "warning":
 // TEXT?, "status": {...}?, "going": BOOL?}` or `{"ok": false, "errno": N, "message": TEXT}`.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,6 +29,7 @@ class ExecLock {
 /// What the mount's process does when asked. Called from the server's threads.
 struct ControlHandlers {
   std::function<Status(std::string* warning)> sync;
+  std::function<std::uint64_t()> losses;  ///< how often accepted changes were lost so far
   std::function<Status()> refresh;
   std::function<std::string()> status;  ///< a JSON object
   std::function<void()> stop;

@@ -96,7 +96,10 @@ class Session {
   void request_stop();
 
   /// Everything accepted so far is committed, and published if Redis answers (else it is in the outbox: `*warning`).
+  /// EIO also when changes were lost before that no call has told of.
   Status sync(std::string* warning);
+  /// How often accepted changes were lost.
+  std::uint64_t losses() const;
   /// Sees everything that was committed, and everything the writer had accepted, before the call.
   Status refresh();
   SessionStatus status() const;

@@ -21,6 +21,7 @@ namespace {
 struct FakeMount {
   std::atomic<int> syncs{0}, refreshes{0}, stops{0}, detaches{0};
   std::atomic<bool> busy{false};
+  std::atomic<std::uint64_t> losses{0};
 
   ControlHandlers handlers(bool goes_by_itself) {
     ControlHandlers handlers;
@@ -29,6 +30,7 @@ struct FakeMount {
       *warning = "Redis does not answer";
       return Status();
     };
+    handlers.losses = [this] { return losses.load(); };
     handlers.refresh = [this] {
       ++refreshes;
       return Status();
@@ -66,6 +68,27 @@ TEST_CASE("control: requests reach the mount; warnings and errors come back as t
   CHECK(client->request("stop").ok());
   CHECK(mount.stops == 1);
   CHECK(client->request("dance").code() == EINVAL);
+}
+
+TEST_CASE("control: sync fails for who held the mount while changes were lost, whoever was told of it") {
+  const test::TempDir dir;
+  FakeMount mount;
+  mount.losses = 3;
+  ControlHandlers handlers = mount.handlers(false);
+  handlers.sync = [](std::string*) { return Status(); };
+  const auto server = ControlServer::start(dir.path() + "/s", std::move(handlers));
+  REQUIRE(server.ok());
+  auto before = ControlClient::connect(dir.path() + "/s");
+  auto after = ControlClient::connect(dir.path() + "/s");
+  auto without = ControlClient::connect(dir.path() + "/s");
+  REQUIRE((before.ok() && after.ok() && without.ok()));
+  CHECK(before->request("hold").ok());
+  CHECK(before->request("sync").ok());
+  ++mount.losses;
+  CHECK(after->request("hold").ok());
+  CHECK(before->request("sync").code() == EIO);
+  CHECK(after->request("sync").ok());
+  CHECK(without->request("sync").ok());
 }
 
 TEST_CASE("control: who waits learns how the session ended; later requests are refused") {
