@@ -3,7 +3,6 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace sboxfs {
 namespace {
@@ -45,10 +44,6 @@ std::vector<std::string_view> elements(std::string_view rest) {
 PgRows::PgRows(pg_result* result) : result_(result, PQclear) {}
 
 int PgRows::size() const { return PQntuples(result_.get()); }
-
-std::uint64_t PgRows::affected() const {
-  return result_ == nullptr ? 0 : std::strtoull(PQcmdTuples(result_.get()), nullptr, 10);
-}
 
 bool PgRows::is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
 

@@ -13,12 +13,12 @@ UPDATE sboxfs.sandboxes SET erased_at = coalesce(erased_at, clock_timestamp())
  WHERE tenant = $1 AND id = $2 AND destroyed_at IS NOT NULL)sql"};
 
 /// Up to $3 rows of one table, by their addresses.
-#define SBOXFS_PURGE(table)                                                                                     \
-  PgStatement {                                                                                                 \
-    "purge_" table,                                                                                             \
-        "DELETE FROM sboxfs." table " WHERE tenant = $1 AND ctid = ANY (ARRAY(SELECT r.ctid FROM sboxfs." table \
-        " r WHERE r.tenant = $1 AND r.sandbox = $2 AND EXISTS (SELECT FROM sboxfs.sandboxes s WHERE "           \
-        "s.tenant = $1 AND s.id = $2 AND s.destroyed_at IS NOT NULL) LIMIT $3))"                                \
+#define SBOXFS_PURGE(table)                                                                                        \
+  PgStatement {                                                                                                    \
+    "purge_" table, "SELECT sboxfs.delete_rows('sboxfs." table "', $1, $2, ARRAY(SELECT r.ctid FROM sboxfs." table \
+                    " r WHERE "                                                                                    \
+                    "r.tenant = $1 AND r.sandbox = $2 AND EXISTS (SELECT FROM sboxfs.sandboxes s WHERE "           \
+                    "s.tenant = $1 AND s.id = $2 AND s.destroyed_at IS NOT NULL) LIMIT $3))"                       \
   }
 constexpr PgStatement kTables[] = {
     SBOXFS_PURGE("sessions"),   SBOXFS_PURGE("pins"),    SBOXFS_PURGE("locks"),   SBOXFS_PURGE("lock_holders"),
@@ -62,7 +62,7 @@ Result<std::uint64_t> purge_step(PgPool& pool, const std::string& tenant, const 
     const auto left = static_cast<std::int64_t>(limit) - static_cast<std::int64_t>(deleted);
     if (left <= 0) break;
     SBOXFS_ASSIGN(const PgRows rows, store_detail::run(pool, table, store_detail::params_of(tenant, id).int8(left)));
-    deleted += rows.affected();
+    deleted += rows.uint8(0, 0);
   }
   return deleted;
 }

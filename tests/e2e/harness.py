@@ -145,8 +145,8 @@ class Mount:
         argv = ['umount', self.where] if os.geteuid() == 0 else ['fusermount3', '-u', self.where]
         return self.box.run(argv)
 
-    def sync(self):
-        return self.box.sboxfs('sync', self.where, env=self.env)
+    def sync(self, **keywords):
+        return self.box.sboxfs('sync', self.where, env=self.env, **keywords)
 
     def log_text(self):
         with open(self.log, encoding='utf-8', errors='replace') as file:

@@ -22,8 +22,6 @@ class PgRows {
 
   int size() const;
   bool empty() const { return size() == 0; }
-  /// Rows an INSERT, UPDATE or DELETE without RETURNING touched.
-  std::uint64_t affected() const;
 
   bool is_null(int row, int column) const;
   std::string_view bytes(int row, int column) const;  ///< bytea or text

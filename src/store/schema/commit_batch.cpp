@@ -64,7 +64,7 @@ BEGIN
   END IF;
 
   IF cardinality(u_parent) > 0 THEN
-    DELETE FROM sboxfs.dirents WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.dirents', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(u_parent, u_cookie, u_name) AS u (parent, cookie, name)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.dirents r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.parent = u.parent
@@ -77,31 +77,31 @@ BEGIN
   END IF;
 
   IF cardinality(t_ino) > 0 THEN
-    DELETE FROM sboxfs.patches WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.patches', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(t_ino, t_from) AS t (ino, start)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.patches r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = t.ino
                               AND r.idx >= t.start OFFSET 0) d));
-    DELETE FROM sboxfs.chunks WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.chunks', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(t_ino, t_from) AS t (ino, start)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.chunks r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = t.ino
                               AND r.idx >= t.start OFFSET 0) d));
   END IF;
   IF cardinality(h_ino) > 0 THEN  -- holes
-    DELETE FROM sboxfs.patches WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.patches', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(h_ino, h_idx) AS h (ino, idx)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.patches r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = h.ino
                               AND r.idx = h.idx OFFSET 0) d));
-    DELETE FROM sboxfs.chunks WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.chunks', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(h_ino, h_idx) AS h (ino, idx)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.chunks r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = h.ino
                               AND r.idx = h.idx OFFSET 0) d));
   END IF;
   IF cardinality(c_ino) > 0 THEN
-    DELETE FROM sboxfs.patches WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.patches', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(c_ino, c_idx) AS c (ino, idx)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.patches r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = c.ino
@@ -126,7 +126,7 @@ BEGIN
     SELECT p_tenant, p_sandbox, n.* FROM unnest(r_ino, r_start, r_stop) AS n;
   END IF;
   IF cardinality(y_ino) > 0 THEN
-    DELETE FROM sboxfs.xattrs WHERE ctid = ANY (ARRAY(
+    PERFORM sboxfs.delete_rows('sboxfs.xattrs', p_tenant, p_sandbox, ARRAY(
       SELECT d.ctid FROM unnest(y_ino, y_name) AS y (ino, name)
        CROSS JOIN LATERAL (SELECT r.ctid FROM sboxfs.xattrs r
                             WHERE r.tenant = p_tenant AND r.sandbox = p_sandbox AND r.ino = y.ino

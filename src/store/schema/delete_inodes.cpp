@@ -37,7 +37,6 @@ DECLARE
   box uuid;
   orphan bigint;
   rows_left bigint := p_rows;
-  deleted bigint;
   handled bigint := 0;
 BEGIN
   FOR box IN SELECT DISTINCT o.sandbox FROM sboxfs.orphans o
@@ -50,11 +49,9 @@ BEGIN
                      AND sboxfs.orphan_is_free(p_tenant, o.sandbox, o.ino, o.unlinked_version)
                    LIMIT p_limit - handled
     LOOP
-      DELETE FROM sboxfs.chunks WHERE ctid = ANY (ARRAY(
+      rows_left := rows_left - sboxfs.delete_rows('sboxfs.chunks', p_tenant, box, ARRAY(
         SELECT c.ctid FROM sboxfs.chunks c WHERE c.tenant = p_tenant AND c.sandbox = box AND c.ino = orphan
          LIMIT rows_left));
-      GET DIAGNOSTICS deleted = ROW_COUNT;
-      rows_left := rows_left - deleted;
       handled := handled + 1;
       EXIT WHEN rows_left <= 0;
       PERFORM sboxfs.delete_inodes(p_tenant, box, ARRAY[orphan]);

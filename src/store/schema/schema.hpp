@@ -16,6 +16,7 @@ extern const char kSessions[];
 extern const char kOrphans[];
 extern const char kLocks[];
 extern const char kBlobs[];
+extern const char kDeleteRows[];
 extern const char kDeleteInodes[];
 extern const char kCommitBatch[];
 extern const char kLookUp[];
