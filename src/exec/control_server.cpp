@@ -168,8 +168,10 @@ class Server final : public ControlServer {
       if (word == "hold") {
         if (going_) return answer_for(fail(ESHUTDOWN, "the mount is going away"));
         if (!std::exchange(held_before_, true)) keep_until_ns_ = 0;
-        if (!hold.on) ++holders_;
-        hold = {true, handlers_.losses()};
+        if (!hold.on) {
+          ++holders_;
+          hold = {true, handlers_.losses()};
+        }
         return answer_for({});
       }
     }

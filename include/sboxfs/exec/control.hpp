@@ -1,11 +1,11 @@
 // The control socket of a mount: one JSON object a line, one answer a line.
 //
-// Requests, `{"do": WORD}`: sync (EIO also when changes were lost since this connection's hold), refresh, status, stop,
-// hold (the mount stays until this connection closes), release
-// (with "keep_seconds": hold no longer; the mount stays that long; "going" says whether it goes now), wait (answered
-// when the session has ended, with how), lock (with "exclusive" and "timeout_seconds": the exec lock, for as long as
-// this connection lives; one more line, an error, comes when it is taken away). Answers: `{"ok": true, "warning":
-// TEXT?, "status": {...}?, "going": BOOL?}` or `{"ok": false, "errno": N, "message": TEXT}`.
+// Requests, `{"do": WORD}`: sync (EIO also when changes were lost since this connection took hold), refresh, status,
+// stop, hold (the mount stays until this connection closes), release (with "keep_seconds": hold no longer; the mount
+// stays that long; "going" says whether it goes now), wait (answered when the session has ended, with how), lock (with
+// "exclusive" and "timeout_seconds": the exec lock, for as long as this connection lives; one more line, an error,
+// comes when it is taken away). Answers: `{"ok": true, "warning": TEXT?, "status": {...}?, "going": BOOL?}` or `{"ok":
+// false, "errno": N, "message": TEXT}`.
 #pragma once
 
 #include <cstdint>

@@ -68,11 +68,11 @@ struct State {
   /// How often uncommitted changes were lost: handles that wrote before answer EIO on fsync and close.
   std::atomic<std::uint64_t> losses{0};
 
-  /// Which of them last hit an inode (its attributes, contents or, of a directory, names).
   struct Loss {
     std::uint64_t number = 0;
     bool told = false;  ///< some call has answered EIO for it
   };
+  /// Which of them last hit an inode (its attributes, contents or, of a directory, names).
   std::unordered_map<Ino, Loss> lost GUARDED_BY(mu);
 
   /// Between computing a cacheable reply and sending it.
